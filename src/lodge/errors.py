@@ -25,7 +25,7 @@ class LodgeError(Exception):
 
 
 class InvalidArgument(LodgeError):
-    """The request can never succeed as it stands: a bad name, a type error, options that exclude each other."""
+    """The request can never succeed as it stands: a bad name, a type error, options at odds."""
 
 
 class NotFound(LodgeError):
