@@ -1,8 +1,8 @@
 """The OCI runtime config (`config.json`) as values.
 
 Source: runtime-spec 1.2, config.md and config-linux.md. Attribute names are the specification's in snake
-case; JSON names are the specification's own. Unknown fields are ignored, as the specification demands. Decoding
-checks types, not meaning: what a field may hold is checked by who performs it (`runtime.process`).
+case; JSON names are the specification's own. Unknown fields are ignored, as the specification demands.
+Decoding checks types, not meaning: what a field may hold is checked by who performs it (`runtime.process`).
 """
 
 from __future__ import annotations
@@ -83,10 +83,10 @@ class ExecCpuAffinity(Text, rename=None):
 class Process(Text):
     """The program: what is executed, as whom, with which rights."""
 
+    cwd: str
     args: list[str] = []
     command_line: str = ""
     env: list[str] = []
-    cwd: str
     terminal: bool = False
     console_size: ConsoleSize | None = None
     user: User = field(default_factory=User)
