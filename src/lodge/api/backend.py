@@ -1,0 +1,205 @@
+"""What the Engine API needs of an engine: declared here, by the one who uses it.
+
+`lodge.engine.engine.Engine` fulfils it. All times and shapes are those of `lodge.engine.models`. A name may be
+a full id, a unique beginning of one, or a name; NotFound says "No such container: x" and so on in Docker's words.
+Errors are the kinds of `lodge.errors`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Protocol
+
+from lodge.engine.models import (
+    AttachQuery,
+    Change,
+    Container,
+    Event,
+    Exec,
+    ExecWish,
+    ExitResult,
+    HistoryEntry,
+    Image,
+    ImageDeletion,
+    LogQuery,
+    PathStat,
+    ProcessTable,
+    Progress,
+    Pruned,
+    Stats,
+    Volume,
+)
+from lodge.spec.container import Limits, RestartPolicy, Wish
+
+Filters = dict[str, list[str]]
+
+
+class Inflow(Protocol):
+    """A request body, read by a blocking hand in a thread of its own."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """The next bytes, at most `size`; empty at the end. Raises Unavailable when the client is gone."""
+        ...
+
+
+class Outflow(Protocol):
+    """Bytes that a hand makes: a pipe's reading end, and the news how the making ended."""
+
+    fd: int
+    done: Awaitable[None]
+
+
+class Handover(Protocol):
+    """A client's connection that is given away with all that was read of it already."""
+
+    def take(self) -> tuple[int, bytes]:
+        """Give up the socket: its descriptor (the taker closes it) and the bytes that came too early."""
+        ...
+
+
+class Containers(Protocol):
+    """Containers by name or id."""
+
+    async def create(self, name: str | None, wish: Wish, platform: str | None) -> tuple[Container, list[str]]:
+        """Make one; gives it and warnings. NotFound "No such image: x:latest", Conflict for a used name."""
+        ...
+
+    async def get(self, name: str) -> Container: ...
+    async def list(self, *, all: bool, limit: int, filters: Filters) -> list[Container]: ...
+    async def sizes(self, name: str) -> tuple[int, int]:
+        """Bytes written by the container, and bytes of its whole root file system."""
+        ...
+
+    async def start(self, name: str) -> None:
+        """NotModified when it runs; StartFailed with Docker's text when its program can't be started."""
+        ...
+
+    async def stop(self, name: str, *, signal: str | None, timeout: int | None) -> None: ...
+    async def restart(self, name: str, *, signal: str | None, timeout: int | None) -> None: ...
+    async def kill(self, name: str, signal: str) -> None: ...
+    async def pause(self, name: str) -> None: ...
+    async def unpause(self, name: str) -> None: ...
+    async def wait(self, name: str, condition: str) -> Awaitable[ExitResult]:
+        """Begin to wait (not-running, next-exit, removed): what is returned can be awaited for the end.
+
+        NotFound and InvalidArgument come from this call itself, so that headers can be sent between the two.
+        """
+        ...
+
+    async def remove(self, name: str, *, force: bool, volumes: bool, link: bool) -> None: ...
+    async def rename(self, name: str, new_name: str) -> None: ...
+    async def update(self, name: str, limits: dict[str, Any], restart: RestartPolicy | None) -> list[str]:
+        """Change limits: `limits` has the JSON members of Limits that were given; gives warnings."""
+        ...
+
+    async def top(self, name: str, arguments: str) -> ProcessTable: ...
+    async def changes(self, name: str) -> list[Change]: ...
+    async def stats(self, name: str, *, stream: bool, one_shot: bool) -> AsyncIterator[Stats]: ...
+    async def logs(self, name: str, query: LogQuery) -> AsyncIterator[bytes]:
+        """Bytes as they go out: framed unless the container has a terminal."""
+        ...
+
+    async def attach(self, name: str, query: AttachQuery, *, framed: bool) -> Callable[[Handover], None]:
+        """Check everything first; the returned call hands the connection over (after the answer's headers)."""
+        ...
+
+    async def resize(self, name: str, rows: int, columns: int) -> None: ...
+    async def export(self, name: str) -> Outflow: ...
+    async def stat_path(self, name: str, path: str) -> PathStat: ...
+    async def get_archive(self, name: str, path: str) -> tuple[PathStat, Outflow]: ...
+    async def put_archive(
+        self, name: str, path: str, source: Inflow, *, no_overwrite_dir_non_dir: bool, copy_uid_gid: bool
+    ) -> None: ...
+    async def commit(
+        self,
+        name: str,
+        *,
+        reference: str | None,
+        comment: str,
+        author: str,
+        pause: bool,
+        changes: list[str],
+        config: dict[str, Any] | None,
+    ) -> str:
+        """Make an image of it; gives the image's id."""
+        ...
+
+    async def prune(self, filters: Filters) -> Pruned: ...
+
+
+class Execs(Protocol):
+    """Further programs in running containers."""
+
+    async def create(self, container: str, wish: ExecWish) -> Exec: ...
+    async def get(self, id: str) -> Exec:
+        """The truth of this moment: a running one is asked for at its monitor."""
+        ...
+
+    async def start(
+        self, id: str, *, detach: bool, terminal: bool | None, window: tuple[int, int] | None, framed: bool
+    ) -> Callable[[Handover], None] | None:
+        """Start it. Attached: the returned call hands the connection over, and starts; errors go in-band."""
+        ...
+
+    async def resize(self, id: str, rows: int, columns: int) -> None: ...
+
+
+class Images(Protocol):
+    """Images by name, digest or id."""
+
+    async def list(self, *, all: bool, filters: Filters, shared_size: bool, digests: bool) -> list[Image]: ...
+    async def get(self, name: str, platform: str | None = None) -> Image: ...
+    async def history(self, name: str, platform: str | None = None) -> list[HistoryEntry]: ...
+    async def tag(self, name: str, reference: str) -> None: ...
+    async def remove(self, name: str, *, force: bool, prune: bool) -> list[ImageDeletion]: ...
+    async def prune(self, filters: Filters) -> Pruned: ...
+    async def load(self, source: Inflow, *, quiet: bool) -> AsyncIterator[Progress]: ...
+    async def save(self, names: list[str], platform: str | None) -> Outflow: ...
+    async def import_(
+        self, source: Inflow, *, reference: str | None, message: str, changes: list[str], platform: str | None
+    ) -> AsyncIterator[Progress]: ...
+    async def pull(
+        self, reference: str, *, platform: str | None, auth: dict[str, str] | None
+    ) -> AsyncIterator[Progress]: ...
+    async def bootstrap(
+        self, name: str, *, suite: str | None, mirror: str | None
+    ) -> AsyncIterator[Progress]: ...
+
+
+class Volumes(Protocol):
+    """Named volumes."""
+
+    async def create(
+        self, name: str, driver: str, options: dict[str, str], labels: dict[str, str]
+    ) -> Volume: ...
+    async def get(self, name: str) -> Volume: ...
+    async def list(self, filters: Filters) -> list[Volume]: ...
+    async def remove(self, name: str, *, force: bool) -> None: ...
+    async def prune(self, filters: Filters) -> Pruned: ...
+
+
+class System(Protocol):
+    """The engine and its machine."""
+
+    async def info(self) -> dict[str, Any]:
+        """Docker's SystemInfo with all of its members."""
+        ...
+
+    async def disk_usage(self, types: set[str]) -> dict[str, Any]:
+        """Images, containers and volumes with their sizes: lists of models under images, containers, volumes."""
+        ...
+
+    async def events(self, *, since: int, until: int, filters: Filters) -> AsyncIterator[Event]: ...
+
+
+class Backend(Protocol):
+    """An engine as this door sees it."""
+
+    containers: Containers
+    execs: Execs
+    images: Images
+    volumes: Volumes
+    system: System
+
+
+__all__ = ["Backend", "Filters", "Handover", "Inflow", "Limits", "Outflow"]

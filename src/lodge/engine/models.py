@@ -1,0 +1,268 @@
+"""The things that the engine keeps and tells: containers, execs, images, volumes, events, figures.
+
+Plain values. Times are nanoseconds since the epoch (0 for never), sizes are bytes, an id is 64 hex digits.
+What a user wants of a container is `spec.container.Wish`; how these look in Docker's answers is the business
+of `lodge.api`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct, field
+
+from lodge.spec.container import EndpointSettings, HealthCheck, Wish
+
+
+class Probe(Struct, kw_only=True):
+    """One run of a health check."""
+
+    start: int
+    end: int
+    exit_code: int
+    output: str
+
+
+class Health(Struct, kw_only=True):
+    """Where the health checks stand: status is starting, healthy or unhealthy; the last five probes."""
+
+    status: str = "starting"
+    failing_streak: int = 0
+    log: list[Probe] = []
+
+
+class ContainerState(Struct, kw_only=True):
+    """Where a container stands: created, running, paused, restarting, removing, exited or dead."""
+
+    status: str = "created"
+    pid: int = 0
+    exit_code: int = 0
+    error: str = ""
+    oom_killed: bool = False
+    started_at: int = 0
+    finished_at: int = 0
+    health: Health | None = None
+
+    @property
+    def running(self) -> bool:
+        """A program of it is alive (Docker counts a paused and a restarting one too)."""
+        return self.status in ("running", "paused", "restarting")
+
+
+class MountRecord(Struct, kw_only=True):
+    """One mount that a container got: type is bind, volume, tmpfs or image."""
+
+    type: str
+    destination: str
+    source: str = ""
+    name: str = ""
+    driver: str = ""
+    mode: str = ""
+    read_write: bool = True
+    propagation: str = ""
+
+
+class Container(Struct, kw_only=True):
+    """A container: the wish, and what became of it."""
+
+    id: str
+    name: str
+    created_at: int
+    wish: Wish
+    image_id: str
+    image_name: str
+    platform: str = "linux"
+    path: str = ""
+    args: list[str] = []
+    state: ContainerState = field(default_factory=ContainerState)
+    mounts: list[MountRecord] = []
+    networks: dict[str, EndpointSettings] = {}
+    sandbox_id: str = ""
+    restart_count: int = 0
+    manually_stopped: bool = False
+    snapshotter: str = "overlay"
+    log_path: str = ""
+    hostname_path: str = ""
+    hosts_path: str = ""
+    resolv_conf_path: str = ""
+    exec_ids: list[str] = []
+    apparmor_profile: str = ""
+    healthcheck: HealthCheck | None = None
+
+
+class ExecWish(Struct, kw_only=True):
+    """What is wanted of an exec."""
+
+    command: list[str]
+    terminal: bool = False
+    attach_stdin: bool = False
+    attach_stdout: bool = False
+    attach_stderr: bool = False
+    detach_keys: str = ""
+    env: list[str] = []
+    working_dir: str = ""
+    user: str = ""
+    privileged: bool = False
+    window: tuple[int, int] | None = None
+
+
+class Exec(Struct, kw_only=True):
+    """An exec: a further program in a running container."""
+
+    id: str
+    container_id: str
+    wish: ExecWish
+    running: bool = False
+    exit_code: int | None = None
+    pid: int = 0
+
+
+class ExitResult(Struct, kw_only=True):
+    """What `wait` gives: the exit code, and an error when the container could not be started or watched."""
+
+    exit_code: int
+    error: str = ""
+
+
+class Change(Struct, kw_only=True):
+    """A path that differs from the image: kind is 0 modified, 1 added, 2 deleted (Docker's numbers)."""
+
+    kind: int
+    path: str
+
+
+class PathStat(Struct, kw_only=True):
+    """A file in a container; `mode` in the bits of Go's os.FileMode, as Docker's clients expect."""
+
+    name: str
+    size: int
+    mode: int
+    mtime: int
+    link_target: str = ""
+
+
+class ProcessTable(Struct, kw_only=True):
+    """What `top` shows: titles, and one row of words a process."""
+
+    titles: list[str]
+    processes: list[list[str]]
+
+
+class Image(Struct, kw_only=True):
+    """An image of one platform: `id` is the digest of its config, `config` the whole OCI image config."""
+
+    id: str
+    target: str
+    tags: list[str] = []
+    digests: list[str] = []
+    created_at: int = 0
+    size: int = 0
+    architecture: str = ""
+    variant: str = ""
+    os: str = "linux"
+    author: str = ""
+    comment: str = ""
+    config: dict[str, Any] = {}
+    diff_ids: list[str] = []
+    parent: str = ""
+    tagged_at: int = 0
+    containers: int = -1
+    shared_size: int = -1
+
+
+class HistoryEntry(Struct, kw_only=True):
+    """One step of an image's making."""
+
+    id: str
+    created_at: int
+    created_by: str
+    tags: list[str] | None
+    size: int
+    comment: str
+
+
+class ImageDeletion(Struct, kw_only=True):
+    """One thing that removing an image did: exactly one of the two is set."""
+
+    untagged: str = ""
+    deleted: str = ""
+
+
+class Progress(Struct, kw_only=True):
+    """A line of progress: the members of Docker's JSON message that apply."""
+
+    status: str = ""
+    id: str = ""
+    current: int = 0
+    total: int = 0
+    stream: str = ""
+    error: str = ""
+    aux: dict[str, Any] | None = None
+
+
+class Volume(Struct, kw_only=True):
+    """A named volume."""
+
+    name: str
+    driver: str = "local"
+    mountpoint: str = ""
+    created_at: int = 0
+    labels: dict[str, str] | None = None
+    options: dict[str, str] | None = None
+    size: int = -1
+    references: int = -1
+
+
+class Event(Struct, kw_only=True):
+    """Something that happened: type container, image, volume, network, daemon; the actor's attributes."""
+
+    type: str
+    action: str
+    actor_id: str
+    attributes: dict[str, str]
+    at: int
+
+
+class Pruned(Struct, kw_only=True):
+    """What a prune removed, and the bytes that came free."""
+
+    deleted: list[str] = []
+    image_deletions: list[ImageDeletion] = []
+    reclaimed: int = 0
+
+
+class LogQuery(Struct, kw_only=True):
+    """What of a log is wanted; times in nanoseconds, `tail` -1 for all."""
+
+    stdout: bool = True
+    stderr: bool = True
+    follow: bool = False
+    since: int = 0
+    until: int = 0
+    timestamps: bool = False
+    details: bool = False
+    tail: int = -1
+
+
+class AttachQuery(Struct, kw_only=True):
+    """What an attached client wants."""
+
+    stdin: bool = False
+    stdout: bool = False
+    stderr: bool = False
+    stream: bool = False
+    logs: bool = False
+    detach_keys: str = ""
+
+
+class Stats(Struct, kw_only=True):
+    """Figures of one moment; `current` and `previous` hold what the control group counted.
+
+    Both are dicts with Docker's member names: cpu_stats, memory_stats, pids_stats, blkio_stats, networks.
+    """
+
+    read_at: int
+    previous_read_at: int
+    current: dict[str, Any]
+    previous: dict[str, Any]
+    processes: int = 0
