@@ -1,0 +1,1 @@
+"""Fixtures that hand out test images."""
