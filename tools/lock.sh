@@ -13,9 +13,10 @@ compile() { # output, then what goes in
     "$work/venv/bin/uv" pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
         --no-header --no-emit-index-url --output-file "requirements/$out" "$@"
 }
-sed -n 's/^requires = \[\(.*\)\]$/\1/p' pyproject.toml | tr -d '" ' | tr ',' '\n' > "$work/build.in"
-compile build.lock "$work/build.in"
-sed -i '/via -r/d' requirements/build.lock
+# pip is pinned too: the start-up scripts that an old one writes import `re`, which each start would pay
+echo 'pip>=25' > "$work/build.in"
+sed -n 's/^requires = \[\(.*\)\]$/\1/p' pyproject.toml | tr -d '" ' | tr ',' '\n' >> "$work/build.in"
+compile build.lock --no-annotate "$work/build.in"
 compile runtime.lock pyproject.toml
 compile test.lock --extra test pyproject.toml
 compile check.lock --extra check pyproject.toml

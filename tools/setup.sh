@@ -65,11 +65,12 @@ virtual_environment() {
         die "$python is $("$python" --version); Python 3.11 or newer is needed (set PYTHON)"
     locks="requirements/build.lock requirements/runtime.lock"
     [ "$purpose" = run ] || locks="$locks requirements/test.lock requirements/check.lock"
-    stamp=$(cat requirements/*.lock pyproject.toml | sha256sum | cut -c 1-16)-$("$python" -c 'import sys; print(sys.version.split()[0])')
+    version=$("$python" --version)
+    stamp="$(cat requirements/*.lock pyproject.toml | sha256sum | cut -c 1-16) $version"
     for ready in "$VENV/.ready-$purpose" "$VENV/.ready-test"; do # a fuller venv serves the lesser purpose too
         [ "$(cat "$ready" 2>/dev/null)" != "$stamp" ] || return 0
     done
-    if [ ! -x "$VENV/bin/python" ] || ! "$VENV/bin/python" -c 'import pip' 2>/dev/null; then
+    if [ "$("$VENV/bin/python" --version 2>/dev/null)" != "$version" ] || ! "$VENV/bin/python" -c 'import pip' 2>/dev/null; then
         say "making $VENV with $python"
         "$python" -m venv --clear "$VENV"
     fi
