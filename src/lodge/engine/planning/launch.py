@@ -1,0 +1,192 @@
+"""The runtime config and the extras of a container: everything that its monitor is told about its dwelling.
+
+Pure: takes a container whose wish is complete, and what was made or looked up for this start.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from lodge.engine.models import Container, ExecWish
+from lodge.engine.planning import (
+    capabilities,
+    devices,
+    environment,
+    limits,
+    mounts,
+    namespaces,
+    security,
+    sysctls,
+)
+from lodge.engine.planning.host import HostFacts
+from lodge.engine.planning.mount_wishes import MountWish
+from lodge.engine.planning.namespaces import HOST, Shared
+from lodge.engine.settings import Settings
+from lodge.runtime.process.extras import CopyUp, Extras
+from lodge.spec.container import HostConfig, Ulimit
+from lodge.spec.runtime import (
+    OCI_VERSION,
+    ConsoleSize,
+    Linux,
+    Mount,
+    Process,
+    Rlimit,
+    Root,
+    RuntimeConfig,
+    Seccomp,
+)
+
+INIT_IN_CONTAINER = "/sbin/docker-init"
+_INFINITE = 2**64 - 1
+
+
+class Found(Struct, kw_only=True):
+    """What was made or looked up for one start.
+
+    `files` are (destination, source) of the engine's own; `fresh` the volumes that may be filled from the
+    image, as (destination, source); `init_path` a host's init program, "" for none.
+    """
+
+    mounts: list[MountWish] = []
+    image_mounts: list[Mount] = []
+    files: list[tuple[str, str]] = []
+    fresh: list[tuple[str, str]] = []
+    shared: Shared = Shared()
+    shm_source: str = ""
+    init_path: str = ""
+    root: str = "rootfs"
+
+
+def runtime_config(container: Container, found: Found, settings: Settings, facts: HostFacts) -> RuntimeConfig:
+    """The whole config; InvalidArgument for a device or profile that can't be used."""
+    wish, host = container.wish, container.wish.host
+    options = security.parse(host.security_opt, no_new_privileges=settings.no_new_privileges)
+    caps = capabilities.chosen(
+        host.cap_add, host.cap_drop, privileged=host.privileged, known=facts.capabilities
+    )
+    writable = host.privileged if options.writable_cgroups is None else options.writable_cgroups
+    all_mounts, propagation = mounts.plan(
+        host,
+        [m for m in found.mounts if m.type != "image"],
+        files=found.files,
+        writable_cgroups=writable,
+        host_ipc=host.ipc_mode == HOST,
+        shm_source=found.shm_source,
+    )
+    all_mounts += found.image_mounts
+    if found.init_path:
+        all_mounts.append(_init_mount(found.init_path))
+    own_uts = host.uts_mode != HOST
+    return RuntimeConfig(
+        oci_version=OCI_VERSION,
+        root=Root(path=found.root, readonly=host.readonly_rootfs),
+        mounts=all_mounts,
+        process=_process(container, caps, options, with_init=bool(found.init_path)),
+        hostname=wish.config.hostname if own_uts else "",
+        annotations=host.annotations or {},
+        linux=_linux(container, found, facts, _filter(host, options, caps, settings, facts), propagation),
+    )
+
+
+def _filter(
+    host: HostConfig,
+    options: security.Security,
+    caps: list[str],
+    settings: Settings,
+    facts: HostFacts,
+) -> Seccomp | None:
+    return security.seccomp_filter(
+        options, caps, privileged=host.privileged, default=settings.seccomp_profile, facts=facts
+    )
+
+
+def _init_mount(source: str) -> Mount:
+    return Mount(destination=INIT_IN_CONTAINER, type="bind", source=source, options=["bind", "ro"])
+
+
+def _process(
+    container: Container, caps: list[str], options: security.Security, *, with_init: bool
+) -> Process:
+    config, host = container.wish.config, container.wish.host
+    words = [container.path, *container.args]
+    size = host.console_size if config.tty else None
+    return Process(
+        cwd=config.working_dir or "/",
+        args=[INIT_IN_CONTAINER, "--", *words] if with_init else words,
+        env=environment.of_container(config.hostname, config.tty, config.env or ()),
+        terminal=config.tty,
+        console_size=ConsoleSize(height=size[0], width=size[1]) if size and any(size) else None,
+        capabilities=capabilities.sets(caps),
+        rlimits=[rlimit(ulimit) for ulimit in host.ulimits or ()],
+        no_new_privileges=options.no_new_privileges,
+        apparmor_profile=container.apparmor_profile if options.apparmor else "",
+        oom_score_adj=host.oom_score_adj,
+    )
+
+
+def rlimit(ulimit: Ulimit) -> Rlimit:
+    """One limit in the kernel's spelling."""
+    return Rlimit(
+        type=f"RLIMIT_{ulimit.name.upper()}",
+        hard=_INFINITE if ulimit.hard == -1 else ulimit.hard,
+        soft=_INFINITE if ulimit.soft == -1 else ulimit.soft,
+    )
+
+
+def _linux(
+    container: Container, found: Found, facts: HostFacts, seccomp: Seccomp | None, propagation: str
+) -> Linux:
+    host = container.wish.host
+    nodes, rules = devices.plan(host, facts)
+    resources = limits.resources(host)
+    resources.devices = rules
+    return Linux(
+        sysctl=sysctls.plan(host, container.wish.config.domainname),
+        resources=resources,
+        cgroups_path=f"{host.cgroup_parent.rstrip('/')}/{container.id}",
+        namespaces=namespaces.plan(host, found.shared),
+        devices=nodes,
+        seccomp=seccomp,
+        rootfs_propagation=propagation,
+        masked_paths=host.masked_paths or [],
+        readonly_paths=host.readonly_paths or [],
+    )
+
+
+def extras(container: Container, found: Found, *, reaper: bool) -> Extras:
+    """What the container's init resolves in the container's own files."""
+    return Extras(
+        user=container.wish.config.user,
+        groups=tuple(container.wish.host.group_add or ()),
+        copy_up=tuple(CopyUp(destination=place, source=source) for place, source in found.fresh),
+        reaper=reaper,
+    )
+
+
+def exec_process(container: Container, wish: ExecWish, settings: Settings, facts: HostFacts) -> Process:
+    """The process of an exec: the container's rights and variables, with its own wishes on top."""
+    config, host = container.wish.config, container.wish.host
+    options = security.parse(host.security_opt, no_new_privileges=settings.no_new_privileges)
+    caps = capabilities.chosen(
+        host.cap_add, host.cap_drop, privileged=host.privileged or wish.privileged, known=facts.capabilities
+    )
+    env = environment.of_container(config.hostname, wish.terminal, config.env or ())
+    window = wish.window
+    return Process(
+        cwd=wish.working_dir or config.working_dir or "/",
+        args=wish.command,
+        env=environment.merge(env, wish.env),
+        terminal=wish.terminal,
+        console_size=ConsoleSize(height=window[0], width=window[1]) if window else None,
+        capabilities=capabilities.sets(caps),
+        rlimits=[rlimit(ulimit) for ulimit in host.ulimits or ()],
+        no_new_privileges=options.no_new_privileges,
+        apparmor_profile=container.apparmor_profile if options.apparmor else "",
+    )
+
+
+def exec_extras(container: Container, wish: ExecWish) -> Extras:
+    """Who an exec runs as: its own user, or the container's."""
+    return Extras(
+        user=wish.user or container.wish.config.user, groups=tuple(container.wish.host.group_add or ())
+    )

@@ -1,0 +1,55 @@
+"""How an engine is set up: its directories and its defaults for what a container leaves open.
+
+A value, made by the daemon of its flags and file, or by `lodge.Engine` of its arguments. Whether a setting
+can be served is checked where it is used.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct, field
+
+from lodge.spec.container import Ulimit
+
+DEFAULT_RUNTIME = "lodge"
+"""The engine's own wing: isolated processes without any further program."""
+
+
+class ForeignRuntime(Struct, frozen=True):
+    """An installed OCI runtime (runc, crun): its program and further global arguments."""
+
+    path: str
+    arguments: tuple[str, ...] = ()
+
+
+class Settings(Struct, kw_only=True):
+    """Directories, defaults, names. Sizes are bytes, times seconds."""
+
+    data_root: str = "/var/lib/lodge"
+    exec_root: str = "/run/lodge"
+    name: str = ""
+    labels: list[str] = []
+    default_runtime: str = DEFAULT_RUNTIME
+    runtimes: dict[str, ForeignRuntime] = {}
+    cgroup_parent: str = "/lodge"
+    cgroup_namespace: str = "private"
+    ipc_mode: str = "private"
+    shm_size: int = 64 << 20
+    ulimits: list[Ulimit] = []
+    init: bool = False
+    init_path: str = ""
+    log_driver: str = "json-file"
+    log_options: dict[str, str] = {}
+    dns: list[str] = []
+    dns_options: list[str] = []
+    dns_search: list[str] = []
+    userns_remap: str = ""
+    seccomp_profile: str = ""
+    no_new_privileges: bool = False
+    stop_timeout: int = 10
+    shutdown_timeout: int = 15
+    debug: bool = False
+    live_restore: bool = True
+    snapshotter: str = ""
+    insecure_registries: list[str] = []
+    registry_mirrors: list[str] = []
+    environment: dict[str, str] = field(default_factory=dict)

@@ -1,0 +1,77 @@
+"""Containers, execs and facts as rows. A row's document is the whole value as JSON.
+
+The engine keeps all containers in memory and writes them through here, so reading happens once, at start.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from lodge.engine.models import Container, Exec
+from lodge.engine.state.database import Database
+from lodge.errors import Corrupt
+
+_encode = msgspec.json.Encoder().encode
+_container = msgspec.json.Decoder(Container)
+_exec = msgspec.json.Decoder(Exec)
+
+T = TypeVar("T", bound=Struct)
+
+
+class Rows:
+    """What is kept of an engine. `durable` as in `Database.write`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def containers(self) -> list[Container]:
+        """All containers, oldest first."""
+        found = self._database.read("SELECT document FROM containers ORDER BY created_at")
+        return [_decode(_container, row[0]) for row in found]
+
+    def execs(self) -> list[Exec]:
+        """All execs whose containers have not ended."""
+        return [_decode(_exec, row[0]) for row in self._database.read("SELECT document FROM execs")]
+
+    def save(self, container: Container, *, durable: bool = True) -> None:
+        """Insert or replace a container."""
+        row = (container.id, container.name, container.state.status, container.created_at, _encode(container))
+        self._database.write([("REPLACE INTO containers VALUES (?, ?, ?, ?, ?)", row)], durable=durable)
+
+    def remove(self, id: str) -> None:
+        """Forget a container with its execs."""
+        self._database.write(
+            [
+                ("DELETE FROM execs WHERE container_id = ?", (id,)),
+                ("DELETE FROM containers WHERE id = ?", (id,)),
+            ]
+        )
+
+    def save_exec(self, exec: Exec) -> None:
+        """Insert or replace an exec. Not synced: no exec survives a power failure."""
+        row = (exec.id, exec.container_id, _encode(exec))
+        self._database.write([("REPLACE INTO execs VALUES (?, ?, ?)", row)], durable=False)
+
+    def remove_execs(self, container_id: str) -> None:
+        """Forget the execs of a container that ended."""
+        self._database.write([("DELETE FROM execs WHERE container_id = ?", (container_id,))], durable=False)
+
+    def fact(self, name: str) -> bytes | None:
+        """A fact that the engine noted for itself."""
+        for (value,) in self._database.read("SELECT value FROM facts WHERE name = ?", (name,)):
+            return bytes(value)
+        return None
+
+    def note(self, name: str, value: bytes) -> None:
+        """Note a fact."""
+        self._database.write([("REPLACE INTO facts VALUES (?, ?)", (name, value))])
+
+
+def _decode(decoder: msgspec.json.Decoder[T], document: bytes) -> T:
+    try:
+        return decoder.decode(document)
+    except msgspec.DecodeError as error:
+        raise Corrupt(f"a row of the engine's database can't be read: {error}") from error
