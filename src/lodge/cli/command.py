@@ -1,0 +1,159 @@
+"""A command as a value, and the context in which it runs.
+
+A verb's module defines one or more `Command`s; `lodge.cli.tree` says where each is found, `lodge.cli.main`
+runs them and turns failures into exit codes. Help is drawn from the same tables (`lodge.cli.help`).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
+
+    from lodge.cli.flags import Flag, Values
+    from lodge.client.address import Address
+    from lodge.client.engine import EngineClient
+
+    Action = Callable[["Context", Values, list[str]], "int | None"]
+
+ANY = 1 << 30
+
+
+class Failure(Exception):
+    """The command ends with `code`; `message` goes to stderr as it is (nothing when it is empty)."""
+
+    def __init__(self, message: str = "", code: int = 1) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+
+
+class Command:
+    """One verb: its usage after its name, its flags, how many arguments it takes, and what it does.
+
+    `mixed` False ends flags at the first argument. `error_code` is the exit code of refusals: 125 for verbs
+    that otherwise answer with a program's own code. `complete` names what its arguments are, for the shells.
+    """
+
+    __slots__ = (
+        "action",
+        "complete",
+        "error_code",
+        "flags",
+        "maximum",
+        "minimum",
+        "mixed",
+        "summary",
+        "usage",
+    )
+
+    def __init__(
+        self,
+        usage: str,
+        summary: str,
+        action: Action,
+        *,
+        flags: Sequence[Flag] = (),
+        minimum: int = 0,
+        maximum: int = 0,
+        mixed: bool = True,
+        error_code: int = 1,
+        complete: str = "",
+    ) -> None:
+        self.usage = usage
+        self.summary = summary
+        self.action = action
+        self.flags = flags
+        self.minimum = minimum
+        self.maximum = maximum
+        self.mixed = mixed
+        self.error_code = error_code
+        self.complete = complete
+
+    def parse(self, arguments: Sequence[str]) -> tuple[Values, list[str]]:
+        """Read the words after the verb; UsageError when they do not fit the table of flags."""
+        from lodge.cli.flags import Parser
+
+        return Parser(self.flags, mixed=self.mixed).parse(arguments)
+
+
+class Context:
+    """What a verb may use: the environment, the output streams and, at first use, the engine."""
+
+    def __init__(
+        self, address: Address, *, environ: Mapping[str, str] | None = None, autostart: bool = True
+    ) -> None:
+        self.address = address
+        self.environ: Mapping[str, str] = os.environ if environ is None else environ
+        self._autostart = autostart
+        self._engine: EngineClient | None = None
+
+    @property
+    def engine(self) -> EngineClient:
+        """The client, connected when it is first asked for something; a missing daemon is started."""
+        if self._engine is None:
+            from lodge.client.engine import EngineClient
+
+            if self._autostart and self.address.default and not os.path.exists(self.address.path):
+                self.start_daemon()
+            self._engine = EngineClient(self.address)
+        return self._engine
+
+    def start_daemon(self) -> bool:
+        """Start the daemon where that is allowed; False where it is not."""
+        from lodge.client import startup
+
+        if not (self._autostart and startup.may_start(self.address)):
+            return False
+        startup.start_daemon(self.address)
+        return True
+
+    def config(self) -> dict[str, Any]:
+        """The user's config.json of Docker (`$DOCKER_CONFIG`), empty where there is none."""
+        folder = self.environ.get("DOCKER_CONFIG") or f"{self.environ.get('HOME', '/root')}/.docker"
+        try:
+            with open(f"{folder}/config.json", "rb") as file:
+                from lodge.client.lean_json import loads
+
+                value = loads(file.read())
+        except (OSError, ValueError):
+            return {}
+        return value if isinstance(value, dict) else {}
+
+    @staticmethod
+    def out(text: str) -> None:
+        """One line to stdout."""
+        sys.stdout.write(text + "\n")
+
+    @staticmethod
+    def err(text: str) -> None:
+        """One line to stderr, at once."""
+        sys.stdout.flush()
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
+
+
+def for_each(ctx: Context, names: Sequence[str], act: Callable[[str], str | None]) -> int:
+    """Do `act` for every name, printing what it returns; refusals go to stderr and the rest goes on.
+
+    Exit code 1 when one of them failed.
+    """
+    from lodge.client.failures import Refused, Unreachable
+
+    failed = 0
+    for name in names:
+        try:
+            text = act(name)
+        except Unreachable:
+            raise
+        except Refused as error:
+            failed = 1
+            ctx.err(f"Error response from daemon: {error.message}")
+        else:
+            if text is not None:
+                ctx.out(text)
+    return failed
