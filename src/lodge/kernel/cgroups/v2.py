@@ -10,19 +10,17 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Sequence
-from ctypes import c_int, c_uint32
 
 from lodge.kernel.cgroups import bpf, files, tree
 from lodge.kernel.cgroups.contract import CgroupStats
 from lodge.kernel.cgroups.devices import reduce_rules
 from lodge.kernel.cgroups.v2_plan import Write, plan
 from lodge.kernel.cgroups.v2_stats import read_stats
-from lodge.kernel.syscalls import check, libc
+from lodge.kernel.inotify import IN_MODIFY, inotify_add_watch, inotify_init
 from lodge.spec.runtime import Cpu, DeviceRule, Resources
 
 _FREEZE_SECONDS = 5.0
 _KILL_SECONDS = 10.0
-_IN_MODIFY = 0x2
 
 
 class V2Hierarchy:
@@ -202,10 +200,9 @@ class V2Cgroup:
 
     def oom_event_fd(self) -> int:
         """See the contract: an inotify on memory.events, which changes at every OOM."""
-        watch = check(libc.inotify_init1(c_int(os.O_CLOEXEC | os.O_NONBLOCK)))
-        path = f"{self.directory}/memory.events"
+        watch = inotify_init()
         try:
-            check(libc.inotify_add_watch(c_int(watch), os.fsencode(path), c_uint32(_IN_MODIFY)), path)
+            inotify_add_watch(watch, f"{self.directory}/memory.events", IN_MODIFY)
         except BaseException:
             os.close(watch)
             raise
