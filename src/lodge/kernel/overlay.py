@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
-import tempfile
+import time
 from collections.abc import Iterable, Sequence
 
 from lodge.kernel.mount import calls, fscontext
@@ -91,19 +90,21 @@ def supported(directory: str, *, extra: Sequence[str] = ()) -> bool:
     In a user namespace ask with `extra=("userxattr",)`. Makes and removes a directory, mounts nothing
     visible.
     """
+    probe = f"{directory}/.overlay-probe-{os.getpid()}-{time.monotonic_ns()}"
+    names = [probe, *(f"{probe}/{name}" for name in ("lower", "upper", "work"))]
     try:
-        probe = tempfile.mkdtemp(prefix=".overlay-probe-", dir=directory)
-    except OSError:
-        return False
-    try:
-        for name in ("lower", "upper", "work"):
-            os.mkdir(f"{probe}/{name}")
+        for name in names:
+            os.mkdir(name, 0o700)
         os.close(_probe(probe, extra))
     except OSError:
         return False
     finally:
-        # SAFETY: a directory that mkdtemp made a moment ago, with nothing mounted in it.
-        shutil.rmtree(probe, ignore_errors=True)
+        # The kernel leaves directories of its own in the work directory.
+        for name in (f"{probe}/work/index", f"{probe}/work/work", *reversed(names)):
+            try:
+                os.rmdir(name)
+            except OSError:
+                pass
     return True
 
 

@@ -106,12 +106,17 @@ def _copy() -> int:
     return calls.open_tree(calls.AT_FDCWD, "/proc", calls.OPEN_TREE_CLONE | calls.OPEN_TREE_CLOEXEC)
 
 
+def is_procfs(fd: int) -> bool:
+    """Whether an open file (O_PATH will do) belongs to a procfs: fstatfs(2)."""
+    buffer = ctypes.create_string_buffer(_STATFS_SIZE)
+    check(libc.fstatfs(ctypes.c_int(fd), buffer), "/proc")
+    return ctypes.c_long.from_buffer(buffer).value == _PROC_SUPER_MAGIC
+
+
 def _checked(fd: int) -> int:
     """Pass on a file of a procfs; close any other."""
-    buffer = ctypes.create_string_buffer(_STATFS_SIZE)
     try:
-        check(libc.fstatfs(ctypes.c_int(fd), buffer), "/proc")
-        if ctypes.c_long.from_buffer(buffer).value != _PROC_SUPER_MAGIC:
+        if not is_procfs(fd):
             raise OSError(errno.EXDEV, "this is no procfs", "/proc")
     except BaseException:
         os.close(fd)

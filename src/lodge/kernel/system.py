@@ -69,7 +69,7 @@ def has_seccomp() -> bool:
 
 
 def cpu_total_time() -> int:
-    """Nanoseconds that all CPUs have spent since boot, also idle ones, without steal: as `docker stats` has it."""
+    """Nanoseconds that all CPUs spent since boot, idle or not, without steal, as `docker stats` has it."""
     fields = _read("/proc/stat").partition("\n")[0].split()[1:8]
     return sum(int(field) for field in fields) * (1_000_000_000 // os.sysconf("SC_CLK_TCK"))
 

@@ -99,6 +99,12 @@ class Cgroup(Protocol):
     def enter(self) -> None:
         """Move the calling, single-threaded process in: on version 1 much cheaper than `add`."""
 
+    def prepare_entry(self) -> list[int]:
+        """`enter` in two steps: files into each of which a single-threaded process writes b"0" to come in.
+
+        For a child that can no longer resolve names; close-on-exec, the caller's to close.
+        """
+
     def apply(self, resources: Resources) -> None:
         """Set what is given and leave the rest; device rules are for `set_devices`."""
 

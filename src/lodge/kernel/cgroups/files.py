@@ -8,6 +8,11 @@ _READ = os.O_RDONLY | os.O_CLOEXEC
 _WRITE = os.O_WRONLY | os.O_CLOEXEC
 
 
+def open_for_writing(path: str) -> int:
+    """A file descriptor for writes to come, close-on-exec."""
+    return os.open(path, _WRITE)
+
+
 def write(path: str, text: str) -> None:
     """Write a text with one write(2); OSError names the path and what was written."""
     write_all(path, (text,))

@@ -155,6 +155,18 @@ class V1Cgroup:
         for directory in self._directories():
             files.write(f"{directory}/tasks", "0")
 
+    def prepare_entry(self) -> list[int]:
+        """See the contract."""
+        fds: list[int] = []
+        try:
+            for directory in self._directories():
+                fds.append(files.open_for_writing(f"{directory}/tasks"))
+        except BaseException:
+            for fd in fds:
+                os.close(fd)
+            raise
+        return fds
+
     def apply(self, resources: Resources) -> None:
         """See the contract."""
         writes = plan(resources)

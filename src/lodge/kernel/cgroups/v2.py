@@ -138,7 +138,7 @@ class V2Cgroup:
         """See the contract."""
         return {"": self.directory}
 
-    def open(self) -> int:
+    def open_directory(self) -> int:
         """A file descriptor of the directory, for clone3's `cgroup_fd`: a birth inside costs no move."""
         return os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
@@ -147,8 +147,12 @@ class V2Cgroup:
         files.write(f"{self.directory}/cgroup.procs", str(pid))
 
     def enter(self) -> None:
-        """See the contract. Being born inside (`open`) is cheaper still."""
+        """See the contract. Being born inside (`open_directory`) is cheaper still."""
         files.write(f"{self.directory}/cgroup.procs", "0")
+
+    def prepare_entry(self) -> list[int]:
+        """See the contract."""
+        return [files.open_for_writing(f"{self.directory}/cgroup.procs")]
 
     def apply(self, resources: Resources) -> None:
         """See the contract."""

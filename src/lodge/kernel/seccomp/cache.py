@@ -6,8 +6,8 @@ file that a crash cut short is made again.
 
 from __future__ import annotations
 
-import hashlib
 import os
+from _blake2 import blake2b  # hashlib would load OpenSSL, megabytes in a process that is forked a lot
 from collections.abc import Sequence
 
 from lodge.kernel.seccomp.compiler import compile as compile_profile
@@ -17,7 +17,7 @@ from lodge.spec.runtime import Seccomp, encode
 
 # Grows when the compiler of this house changes what it makes of the same profile.
 _FORMAT = 1
-_DIGEST = hashlib.sha256().digest_size
+_DIGEST = 32
 
 
 def compile_cached(profile: Seccomp, directory: str, arches: Sequence[str] = ()) -> bytes:
@@ -29,16 +29,20 @@ def compile_cached(profile: Seccomp, directory: str, arches: Sequence[str] = ())
     except FileNotFoundError:
         content = b""
     digest, program = content[:_DIGEST], content[_DIGEST:]
-    if program and hashlib.sha256(program).digest() == digest:
+    if program and _hash(program) == digest:
         return program
     program = compile_profile(profile, arches)
-    _store(path, hashlib.sha256(program).digest() + program)
+    _store(path, _hash(program) + program)
     return program
 
 
 def _key(profile: Seccomp, arches: Sequence[str]) -> str:
     parts = (encode(profile), library_version().encode(), MACHINE.encode(), b"%d" % _FORMAT)
-    return hashlib.sha256(b"\0".join((*parts, *(arch.encode() for arch in arches)))).hexdigest()
+    return _hash(b"\0".join((*parts, *(arch.encode() for arch in arches)))).hex()
+
+
+def _hash(content: bytes) -> bytes:
+    return blake2b(content, digest_size=_DIGEST).digest()
 
 
 def _store(path: str, content: bytes) -> None:
