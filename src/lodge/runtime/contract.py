@@ -1,9 +1,10 @@
-"""What a dwelling gives to its keeper: the contract of every wing of the runtime.
+r"""What a dwelling gives to its keeper: the contract of every wing of the runtime.
 
 Vocabulary
-    dwelling   where one container lives, from its creation to its removal: namespaces, mounts, a control group.
-               The wing `process` makes it on the host's kernel; `oci` drives an installed runc or crun.
-    keeper     the process that holds a dwelling: a monitor, or the command `lodge-runtime`. It has one thread.
+    dwelling   where one container lives, from its creation to its removal: namespaces, mounts, a control
+               group. The wing `process` makes it on the host's kernel; `oci` drives a runc or crun.
+    keeper     the process that holds a dwelling: a monitor, or the command `lodge-runtime`. It is
+               single-threaded.
     program    one process that the keeper started in the dwelling: the init, or an exec.
     streams    the keeper's ends of a program's standard streams, or of its terminal.
 
@@ -12,13 +13,13 @@ Life cycle
     start()    once, after create. The init becomes the program; the error of a failed execve comes back here.
     execute()  any number of times, while the init lives (also before start). -> Program
     pause(), resume(), update(), stats(), processes(), signal_all(), oom_kills()
-               after create, until the init has ended; OSError or NotFound when there is nothing left to act on.
-    remove()   at any time, any number of times. Ends what is still alive, removes control group and leftovers.
+               after create, until the init has ended; OSError or NotFound when nothing is left to act on.
+    remove()   at any time, any number of times. Ends what is still alive, removes control group and rest.
 
-Example
+An example:
     program = dwelling.create(StdioRequest(stdin=True))
     dwelling.start()
-    os.write(program.streams.stdin, b"hello\\n")
+    os.write(program.streams.stdin, b"hello\n")
     poll.register(program.fileno(), POLLIN)        # readable when the program has ended
     code = program.reap()
     dwelling.remove()
@@ -64,9 +65,9 @@ class StdioRequest(Struct, frozen=True):
     """What a program's standard streams shall be.
 
     `terminal` gives it a terminal of `window` (rows, columns). Without one it gets pipes, and /dev/null as
-    standard input unless `stdin`. `inherit` are three descriptors of the keeper to use as 0, 1 and 2 as they are;
-    the keeper keeps its own copies and gets empty `Streams`. `preserve` is the number of further descriptors,
-    from 3 on, that the program shall keep.
+    standard input unless `stdin`. `inherit` are three descriptors of the keeper to use as 0, 1 and 2 as they
+    are; the keeper keeps its own copies and gets empty `Streams`. `preserve` is the number of further
+    descriptors, from 3 on, that the program shall keep.
     """
 
     terminal: bool = False

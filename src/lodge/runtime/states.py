@@ -1,7 +1,7 @@
 """The states of a container in its runtime, and the one table that says how they follow each other.
 
-`creating`, `created`, `running` and `stopped` are the runtime specification's (runtime.md, State); `paused` is
-everybody's addition. Who keeps a container's state changes it through `after` alone. This module does nothing else.
+`creating`, `created`, `running` and `stopped` are the runtime specification's (runtime.md, State); `paused`
+is everybody's addition. Who keeps a container's state changes it through `after` alone.
 """
 
 from __future__ import annotations
@@ -42,7 +42,6 @@ TABLE: dict[tuple[State, Event], State | None] = {
     (State.CREATED, Event.STARTED): State.RUNNING,
     (State.CREATED, Event.EXECUTED): State.CREATED,
     (State.CREATED, Event.SIGNALLED): State.CREATED,
-    (State.CREATED, Event.PAUSED): State.PAUSED,
     (State.CREATED, Event.UPDATED): State.CREATED,
     (State.CREATED, Event.ENDED): State.STOPPED,
     (State.RUNNING, Event.EXECUTED): State.RUNNING,

@@ -8,7 +8,7 @@ from lodge.errors import Conflict
 from lodge.runtime.states import TABLE, Event, State, after, allows
 
 
-@pytest.mark.parametrize(("state", "event"), itertools.product(State, Event))
+@pytest.mark.parametrize(("state", "event"), list(itertools.product(State, Event)))
 def test_every_state_and_event(state: State, event: Event) -> None:
     if (state, event) in TABLE:
         assert allows(state, event)

@@ -1,0 +1,104 @@
+"""The container's control group, from its inside: entering it, and what /sys/fs/cgroup shows.
+
+The init enters by itself: a single-threaded process that moves itself is 25 times cheaper to the kernel
+than one that is moved (`kernel.cgroups.contract.Cgroup.enter`), and the keeper makes the group meanwhile.
+Mounts of control groups come after that, for a new cgroup namespace has its root where the process is.
+"""
+
+from __future__ import annotations
+
+import os
+
+from lodge.kernel import mount as m
+from lodge.kernel import namespaces as ns
+from lodge.kernel import paths
+from lodge.kernel.cgroups import Cgroup
+from lodge.runtime.process.handshake import Settled
+from lodge.runtime.process.mounts import BindMount, MountFilesystem, propagate
+from lodge.runtime.process.operation import Operation, Site
+from lodge.spec.runtime import Mount
+
+_TMPFS = m.MountOptions(flags=m.MS_NOSUID | m.MS_NODEV | m.MS_NOEXEC, data="mode=755")
+
+
+class EnterCgroup(Operation, frozen=True):
+    """Wait for the group, go in, and make that the root of what is seen, when the namespace is new."""
+
+    path: str
+    new_namespace: bool
+
+    def __str__(self) -> str:
+        return f"enter cgroup {self.path}" + (", unshare cgroup" if self.new_namespace else "")
+
+    def perform(self, site: Site) -> None:
+        """Before the pivot: the group's files are the host's."""
+        site.channel.expect(Settled)
+        if site.cgroup is not None:
+            site.cgroup.enter()
+        if self.new_namespace:
+            ns.unshare(ns.CLONE_NEWCGROUP)
+
+
+class MountCgroupsV1(Operation, frozen=True):
+    """Show each hierarchy of version 1 at a name of its own in a small tmpfs.
+
+    `hierarchies` are (name, options of mount(2), the group's directory on the host). With `private` each is
+    mounted anew in the cgroup namespace, else the directory is bound.
+    """
+
+    destination: str
+    hierarchies: tuple[tuple[str, str, str], ...]
+    flags: int
+    propagation: tuple[int, ...]
+    private: bool
+
+    def __str__(self) -> str:
+        way = "mount" if self.private else "bind"
+        state = "ro" if self.flags & m.MS_RDONLY else "rw"
+        names = " ".join(name for name, _, _ in self.hierarchies)
+        return f"{way} cgroups {self.destination} ({state}): {names}"
+
+    def perform(self, site: Site) -> None:
+        """The tmpfs is fresh, so names in it need no further care."""
+        MountFilesystem(self.destination, "tmpfs", "tmpfs", _TMPFS).perform(site)
+        for name, options, directory in self.hierarchies:
+            place = f"{self.destination}/{name}"
+            if self.private:
+                self._mount(site, place, options)
+            else:
+                BindMount(place, directory, m.MountOptions(flags=self.flags)).perform(site)
+        for name, options, _ in self.hierarchies:
+            for alias in options.split(",") if "," in name else ():
+                os.symlink(name, alias, dir_fd=site.directory(self.destination))
+        if self.flags & m.MS_RDONLY:
+            top = paths.open_in_root(site.rootfd, self.destination, os.O_PATH)
+            m.mount_setattr(top, "", m.AT_EMPTY_PATH, m.MOUNT_ATTR_RDONLY)
+            os.close(top)
+        propagate(site, self.destination, self.propagation)
+
+    def _mount(self, site: Site, place: str, options: str) -> None:
+        target = paths.make_directories_in_root(site.rootfd, place)
+        try:
+            m.mount("cgroup", paths.fd_path(target), "cgroup", self.flags, options)
+        finally:
+            os.close(target)
+
+
+def plan_cgroup_mount(mount: Mount, options: m.MountOptions, cgroup: Cgroup, *, private: bool) -> Operation:
+    """A mount of type `cgroup`: whatever version the host has."""
+    directories: dict[str, list[str]] = {}
+    for controller, directory in cgroup.paths().items():
+        directories.setdefault(directory, []).append(controller)
+    if list(directories.values()) == [[""]]:
+        directory = next(iter(directories))
+        if private:
+            return MountFilesystem(mount.destination, "cgroup2", "cgroup", options)
+        flags = options.flags | m.MS_BIND
+        return BindMount(mount.destination, directory, m.MountOptions(flags, propagation=options.propagation))
+    hierarchies = []
+    for directory, controllers in directories.items():
+        top = directory.removesuffix(cgroup.path)
+        hierarchies.append((os.path.basename(top), ",".join(controllers), directory))
+    return MountCgroupsV1(
+        mount.destination, tuple(hierarchies), options.flags, options.propagation, private=private
+    )

@@ -1,0 +1,429 @@
+"""A container on the host's own kernel: implements `contract.Dwelling` for the process that keeps it.
+
+This is the keeper's side. It decides (`plan`), makes the control group while the child makes the rest
+(`init`), answers the child's questions (`handshake`), and holds the init by its pidfd.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+import msgspec
+
+from lodge.errors import Conflict, StartFailed, Unsupported
+from lodge.kernel import apparmor, capabilities, seccomp
+from lodge.kernel import namespaces as ns
+from lodge.kernel.cgroups import Cgroup, CgroupStats, Hierarchy, detect
+from lodge.kernel.process import pidfd_open, pidfd_send_signal
+from lodge.runtime.contract import StdioRequest
+from lodge.runtime.process import attributes
+from lodge.runtime.process.birth import Birth
+from lodge.runtime.process.extras import Extras
+from lodge.runtime.process.handshake import (
+    Channel,
+    HooksDone,
+    HooksDue,
+    ListenerOpened,
+    Mapped,
+    Ready,
+    Settled,
+    Start,
+    TerminalOpened,
+)
+from lodge.runtime.process.hooks import HookRunner
+from lodge.runtime.process.identity import Filter
+from lodge.runtime.process.init import ExecOrder, Gate, InitOrder, run_exec, run_init
+from lodge.runtime.process.listener import hand_over
+from lodge.runtime.process.plan import (
+    Surroundings,
+    exec_flags,
+    plan_becoming,
+    plan_exec_terminal,
+    plan_init,
+)
+from lodge.runtime.process.program import ChildProgram
+from lodge.runtime.process.stdio import Stdio
+from lodge.spec.mount import Mount
+from lodge.spec.runtime import (
+    OCI_VERSION,
+    ConsoleSize,
+    Linux,
+    Process,
+    Resources,
+    RuntimeConfig,
+    State,
+)
+
+
+class ProcessDwelling:
+    """One container of the wing `process`; see `lodge.runtime.contract`.
+
+    `bundle` is the directory that the config is relative to; `state_dir` is a directory of ours, on whose
+    `rootfs` the `root_mounts` are performed (in the container's mount namespace only). Without root mounts
+    the root is the config's directory. `hierarchy` is the host's, detected when None; `filter_cache` is a
+    directory for compiled seccomp filters. With `dies_with_keeper` the init is killed when the keeper dies.
+    A `gate` lets somebody else say Start. `keyring` False keeps the host's session keyring, `pivot` False
+    avoids pivot_root.
+    """
+
+    def __init__(
+        self,
+        identity: str,
+        bundle: str,
+        config: RuntimeConfig,
+        *,
+        state_dir: str,
+        root_mounts: Sequence[Mount] = (),
+        extras: Extras | None = None,
+        hierarchy: Hierarchy | None = None,
+        filter_cache: str | None = None,
+        dies_with_keeper: bool = True,
+        gate: Gate | None = None,
+        keyring: bool = True,
+        pivot: bool = True,
+    ) -> None:
+        self.identity = identity
+        self.bundle = bundle
+        self.config = config
+        self.state_dir = state_dir
+        self.extras = extras or Extras()
+        self._root_mounts = tuple(root_mounts)
+        self._filter_cache = filter_cache
+        self._dies_with_keeper = dies_with_keeper
+        self._gate = gate
+        self._keyring = f"_ses.{identity}" if keyring else ""
+        self._pivot = pivot
+        self._linux = config.linux or Linux()
+        self._hierarchy = hierarchy or detect()
+        self._cgroup = self._hierarchy.group(cgroup_path(self._linux.cgroups_path, identity))
+        state = State(OCI_VERSION, identity, "creating", 0, bundle, annotations=config.annotations)
+        self._hooks = HookRunner(config.hooks, state)
+        self._channel: Channel | None = None
+        self._init: ChildProgram | None = None
+        self._removed = False
+        self._filter: Filter | None = None
+
+    @property
+    def cgroup(self) -> Cgroup:
+        """The container's control group."""
+        return self._cgroup
+
+    def create(self, stdio: StdioRequest) -> ChildProgram:
+        """See the contract."""
+        if self._init is not None:
+            raise Conflict("the container was created already")
+        surroundings = self._surroundings(stdio.preserve)
+        plan = plan_init(_with_window(self.config, stdio), self.extras, surroundings)
+        if self._root_mounts:
+            os.makedirs(surroundings.place, 0o700, exist_ok=True)
+        streams = Stdio(stdio)
+        channel, child_channel = Channel.pair()
+        mapped = bool(plan.birth.flags & ns.CLONE_NEWUSER)
+        order = InitOrder(
+            plan,
+            self._linux,
+            streams,
+            child_channel,
+            self._cgroup,
+            self._hooks,
+            self._keyring,
+            self._gate,
+            mapped,
+        )
+
+        def body() -> NoReturn:
+            channel.close()
+            run_init(order)
+
+        program = self._bear(plan.birth, body, streams, channel, child_channel)
+        try:
+            self._settle(program, channel, mapped)
+            self._converse(program, channel)
+            attributes.set_limits(program.pid, plan.becoming.process.rlimits)
+        except BaseException as error:
+            self._abandon(program, streams, channel, error)
+            raise
+        self._init, self._channel = program, channel
+        return program
+
+    def start(self) -> None:
+        """See the contract; with a gate, somebody else does this."""
+        init, channel = self._created()
+        self._channel = None
+        try:
+            channel.send(Start())
+            channel.expect_end()
+        except BrokenPipeError:
+            raise StartFailed("the container ended before it was started") from None
+        finally:
+            channel.close()
+        self._hooks.run_all("poststart", "running", init.pid)
+
+    def execute(self, process: Process, stdio: StdioRequest, extras: Extras | None = None) -> ChildProgram:
+        """See the contract."""
+        init = self._living()
+        return self.execute_beside(init.fileno(), process, stdio, extras)
+
+    def execute_beside(
+        self, target: int, process: Process, stdio: StdioRequest, extras: Extras | None = None
+    ) -> ChildProgram:
+        """Start a program beside the process that a pidfd stands for.
+
+        For a keeper that did not make the init; else as `execute`.
+        """
+        if self._cgroup.frozen():
+            raise Conflict("cannot exec in a paused container")
+        process = _process_with_window(process, stdio)
+        becoming = plan_becoming(process, self._linux, extras or Extras(), self._surroundings(stdio.preserve))
+        streams = Stdio(stdio)
+        channel, child_channel = Channel.pair()
+        order = ExecOrder(
+            becoming,
+            tuple(plan_exec_terminal(process)),
+            self._linux,
+            streams,
+            child_channel,
+            self._cgroup,
+            self._hooks,
+            self._keyring,
+            target,
+            exec_flags(self._linux),
+        )
+
+        def body() -> NoReturn:
+            channel.close()
+            run_exec(order)
+
+        birth = Birth(pid_of=target if self._has_namespace("pid") else -1)
+        program = self._bear(birth, body, streams, channel, child_channel)
+        try:
+            self._converse(program, channel)
+            attributes.set_limits(program.pid, process.rlimits)
+            channel.send(Start())
+            channel.expect_end()
+        except BaseException as error:
+            _discard(program, streams, error)
+            raise
+        finally:
+            channel.close()
+        return program
+
+    def signal_all(self, number: int) -> None:
+        """See the contract."""
+        if number == signal.SIGKILL:
+            self._cgroup.kill()
+            return
+        for pid in self._cgroup.pids():
+            _signal_member(self._cgroup, pid, number)
+
+    def pause(self) -> None:
+        """See the contract."""
+        self._living()
+        self._cgroup.freeze()
+
+    def resume(self) -> None:
+        """See the contract."""
+        self._cgroup.thaw()
+
+    def update(self, resources: Resources) -> None:
+        """See the contract."""
+        self._cgroup.apply(resources)
+        if resources.devices:
+            self._cgroup.set_devices(resources.devices)
+
+    def stats(self) -> CgroupStats:
+        """See the contract."""
+        return self._cgroup.stats()
+
+    def processes(self) -> list[int]:
+        """See the contract."""
+        return self._cgroup.pids()
+
+    def oom_kills(self) -> int:
+        """See the contract."""
+        return self._cgroup.oom_kills()
+
+    def remove(self) -> None:
+        """See the contract."""
+        if self._removed:
+            return
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
+        if self._init is not None:
+            self._init.kill()
+        clear_cgroup(self._cgroup)
+        self._removed = True
+        self._hooks.run_all("poststop", "stopped", 0)
+
+    def _surroundings(self, preserve: int) -> Surroundings:
+        if self._filter is None and self._linux.seccomp is not None:
+            self._filter = self._compile()
+        return Surroundings(
+            bundle=self.bundle,
+            place=f"{self.state_dir}/rootfs",
+            cgroup=self._cgroup,
+            held=held_capabilities(),
+            root_mounts=self._root_mounts,
+            filter=self._filter,
+            apparmor=apparmor.enabled(),
+            dies_with_keeper=self._dies_with_keeper,
+            preserve=preserve,
+            pivot=self._pivot,
+        )
+
+    def _compile(self) -> Filter:
+        profile = self._linux.seccomp
+        assert profile is not None
+        if self._filter_cache is None:
+            program = seccomp.compile(profile)
+        else:
+            program = seccomp.compile_cached(profile, self._filter_cache)
+        listens = any(rule.action == "SCMP_ACT_NOTIFY" for rule in profile.syscalls)
+        return Filter(program, seccomp.flag_bits(profile), listens)
+
+    def _bear(
+        self,
+        birth: Birth,
+        body: Callable[[], NoReturn],
+        streams: Stdio,
+        channel: Channel,
+        child_channel: Channel,
+    ) -> ChildProgram:
+        try:
+            pid, pidfd = birth.clone(body)
+        except BaseException:
+            channel.close()
+            streams.abandon()
+            raise
+        finally:
+            child_channel.close()
+        streams.close_child_side()
+        return ChildProgram(pid, pidfd, streams.streams)
+
+    def _settle(self, program: ChildProgram, channel: Channel, mapped: bool) -> None:
+        """Make the control group while the child is busy with its mounts."""
+        if mapped:
+            ns.write_id_maps(program.pid, self._linux.uid_mappings, self._linux.gid_mappings)
+            channel.send(Mapped())
+        self._cgroup.create()
+        resources = self._linux.resources
+        if resources is not None:
+            self._cgroup.apply(resources)
+            if resources.devices:
+                self._cgroup.set_devices(resources.devices)
+        channel.send(Settled())
+
+    def _converse(self, program: ChildProgram, channel: Channel) -> None:
+        """Answer the child until it is ready."""
+        expected: list[type] = [HooksDue, TerminalOpened, ListenerOpened, Ready]
+        while True:
+            message, fd = channel.expect_any(*expected)
+            # What may come next: nothing twice, nothing from before.
+            del expected[: expected.index(type(message)) + 1]
+            if isinstance(message, HooksDue):
+                self._hooks.run("prestart", "creating", program.pid)
+                self._hooks.run("create_runtime", "creating", program.pid)
+                channel.send(HooksDone())
+            elif isinstance(message, TerminalOpened):
+                program.streams.terminal = fd
+            elif isinstance(message, ListenerOpened):
+                hand_over(self._linux, self._hooks.state, program.pid, message.fd, channel)
+            else:
+                return
+
+    def _abandon(self, program: ChildProgram, streams: Stdio, channel: Channel, error: BaseException) -> None:
+        """Undo a create that failed; what can't be undone is noted on the first error."""
+        channel.close()
+        _discard(program, streams, error)
+        try:
+            clear_cgroup(self._cgroup)
+        except OSError as second:
+            error.add_note(f"the control group could not be removed: {second}")
+        for failure in self._hooks.run_all("poststop", "stopped", 0):
+            error.add_note(failure)
+
+    def _created(self) -> tuple[ChildProgram, Channel]:
+        if self._init is None:
+            raise Conflict("the container was not created yet")
+        if self._channel is None:
+            raise Conflict("the container was started already")
+        return self._init, self._channel
+
+    def _living(self) -> ChildProgram:
+        if self._init is None or self._init.ended:
+            raise Conflict("the container is not running")
+        return self._init
+
+    def _has_namespace(self, kind: str) -> bool:
+        return any(namespace.type == kind for namespace in self._linux.namespaces)
+
+
+def cgroup_path(wanted: str, identity: str) -> str:
+    """The group of a config's `cgroupsPath`; the identity at the top when it says nothing."""
+    if ":" in wanted:
+        raise Unsupported(
+            "cgroupsPath in systemd's form (slice:prefix:name): control groups are made directly"
+        )
+    return wanted or f"/{identity}"
+
+
+def held_capabilities() -> int:
+    """The keeper's own permitted set: what it can grant."""
+    global _held
+    if _held is None:
+        _held = capabilities.current().permitted
+    return _held
+
+
+_held: int | None = None
+
+
+def clear_cgroup(cgroup: Cgroup) -> None:
+    """End what is left in a group and remove it; nothing to do is no error."""
+    if not cgroup.exists():
+        return
+    if cgroup.pids():
+        cgroup.kill()
+    cgroup.remove()
+
+
+def _discard(program: ChildProgram, streams: Stdio, error: BaseException) -> None:
+    try:
+        program.kill()
+    except OSError as second:
+        error.add_note(f"the child could not be ended: {second}")
+    program.close()
+    streams.abandon()
+
+
+def _signal_member(cgroup: Cgroup, pid: int, number: int) -> None:
+    """Signal a process that is in the group for certain: the pid is pinned, then looked up again."""
+    try:
+        pidfd = pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        if pid in cgroup.pids():
+            pidfd_send_signal(pidfd, number)
+    except ProcessLookupError:
+        pass
+    finally:
+        os.close(pidfd)
+
+
+def _with_window(config: RuntimeConfig, stdio: StdioRequest) -> RuntimeConfig:
+    """The config with the terminal that the keeper asks for, which wins over what the config says."""
+    if config.process is None:
+        return config
+    return msgspec.structs.replace(config, process=_process_with_window(config.process, stdio))
+
+
+def _process_with_window(process: Process, stdio: StdioRequest) -> Process:
+    size = process.console_size
+    if stdio.window is not None:
+        size = ConsoleSize(height=stdio.window[0], width=stdio.window[1])
+    return msgspec.structs.replace(process, terminal=stdio.terminal, console_size=size)

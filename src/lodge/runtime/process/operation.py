@@ -1,0 +1,64 @@
+"""One step of making a dwelling, and the place where it is made.
+
+A plan is a list of operations (`plan`): values without a say, which print what they will do. The init
+performs them in order. Each subject keeps its own operations beside the functions that plan them: `rootfs`,
+`mounts`, `cgroup_mount`, `devices`, `masks`, `names`, `terminal`. What the program becomes afterwards is
+`identity`.
+"""
+
+from __future__ import annotations
+
+import os
+
+from msgspec import Struct
+
+from lodge.kernel import paths
+from lodge.kernel.cgroups import Cgroup
+from lodge.runtime.process.handshake import Channel
+from lodge.runtime.process.hooks import HookRunner
+
+
+class Site:
+    """What an init works with while it performs its plan. Descriptors in here die with the set-up.
+
+    `cgroup` is the group to enter (None for a dwelling without one), `hooks` runs the config's hooks.
+    `rootfd` is the container's root once it is mounted (O_PATH), `root_path` its name in the host's tree.
+    """
+
+    def __init__(self, channel: Channel, cgroup: Cgroup | None, hooks: HookRunner) -> None:
+        self.channel = channel
+        self.cgroup = cgroup
+        self.hooks = hooks
+        self.rootfd = -1
+        self.root_path = ""
+        self.terminal_slave = -1
+        self.mask_tree = -1
+        self._directories: dict[str, int] = {}
+
+    def directory(self, path: str) -> int:
+        """A directory inside the root, made when it is missing, open until the end of the set-up."""
+        fd = self._directories.get(path)
+        if fd is None:
+            fd = self._directories[path] = paths.make_directories_in_root(self.rootfd, path)
+        return fd
+
+    def forget_directories(self) -> None:
+        """Resolve anew from here on: something was mounted."""
+        for fd in self._directories.values():
+            os.close(fd)
+        self._directories.clear()
+
+    def place_of(self, fd: int) -> str:
+        """The name inside the root of what a descriptor pins; for checks and messages, never to open it."""
+        name = os.readlink(paths.fd_path(fd))
+        if self.root_path == "/":
+            return name
+        return name[len(self.root_path) :] or "/"
+
+
+class Operation(Struct, frozen=True):
+    """One step. `str` says what it does; `perform` does it in the child, OSError or a kind of ours."""
+
+    def perform(self, site: Site) -> None:
+        """Do it."""
+        raise NotImplementedError
