@@ -41,7 +41,7 @@ def open_procfs() -> int:
 
 def open_in_procfs(procfd: int, path: str, flags: int) -> int:
     """Open a file below a procfs; EXDEV when a mount covers any part of the way, ELOOP for magic links."""
-    return _checked(openat2(procfd, path, flags | os.O_NOCTTY, 0, _RESOLVE))
+    return _checked(openat2(procfd, path, flags, 0, _RESOLVE))
 
 
 def write_file(procfd: int, path: str, text: str) -> None:

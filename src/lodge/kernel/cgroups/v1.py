@@ -159,8 +159,7 @@ class V1Cgroup:
         """See the contract."""
         fds: list[int] = []
         try:
-            for directory in self._directories():
-                fds.append(files.open_for_writing(f"{directory}/tasks"))
+            fds.extend(files.open_for_writing(f"{directory}/tasks") for directory in self._directories())
         except BaseException:
             for fd in fds:
                 os.close(fd)
