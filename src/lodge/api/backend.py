@@ -187,7 +187,12 @@ class System(Protocol):
         ...
 
     async def disk_usage(self, types: set[str]) -> dict[str, Any]:
-        """Models with their sizes, under images, containers and volumes."""
+        """The wanted ones of images, containers and volumes, with their sizes.
+
+        Under "images" a list of Image (with containers and shared_size) and under "layers_size" bytes; under
+        "containers" a list of (Container, bytes written, bytes of the whole root); under "volumes" a list of
+        Volume (with size and references).
+        """
         ...
 
     async def events(self, *, since: int, until: int, filters: Filters) -> AsyncIterator[Event]: ...

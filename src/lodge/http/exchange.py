@@ -135,6 +135,10 @@ class Exchange:
         self.handover = self._connection.give_away(Codec())
         return self.handover
 
+    def abort(self) -> None:
+        """Break the connection: an answer that has begun can't be finished."""
+        self._connection.abort()
+
     def _begin(self, status: int) -> None:
         if self.status:
             raise Internal("a request is answered twice")

@@ -12,7 +12,8 @@ import pytest
 
 from lodge.errors import Unavailable
 from lodge.http.exchange import Exchange
-from tests.unit.http.conftest import Serve, answer, ask
+from tests.unit.http.conftest import Serve
+from tests.unit.http.running import answer, ask
 
 GET = b"GET /x HTTP/1.1\r\nHost: h\r\n\r\n"
 

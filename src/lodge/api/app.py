@@ -1,0 +1,87 @@
+"""The door: from an exchange to a route, with the version negotiated and every error answered.
+
+`App.handle` is what the HTTP server calls. Routes are gathered from the `routes_*` modules next door.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from typing import Any
+
+from lodge.api.backend import Backend
+from lodge.api.call import Call
+from lodge.api.failures import body_of, message_of, report, status_of
+from lodge.api.router import Route, Router, split_version
+from lodge.api.table import all_routes
+from lodge.errors import InvalidArgument
+from lodge.http.body import ClientGone
+from lodge.http.exchange import Exchange
+from lodge.wire import versions
+
+_NO_PAGE = b'{"message":"page not found"}\n'
+
+
+def banner(version: str, newest: int = versions.NEWEST) -> bytes:
+    """The headers that every answer carries."""
+    return (
+        f"Api-Version: {versions.text(newest)}\r\nDocker-Experimental: false\r\nOstype: linux\r\n"
+        f"Server: Docker/{version} (linux)\r\n"
+    ).encode("ascii")
+
+
+class App:
+    """The Engine API over one backend."""
+
+    def __init__(
+        self, backend: Backend, *, oldest: int = versions.OLDEST, routes: list[Route] | None = None
+    ) -> None:
+        self._backend = backend
+        self._oldest = oldest
+        self._router = Router(all_routes() if routes is None else routes)
+
+    def handle(self, exchange: Exchange) -> Coroutine[Any, Any, None] | None:
+        """Answer an exchange (see `http.server.Handler`)."""
+        head = exchange.head
+        asked, path = split_version(head.path)
+        found = self._router.find(head.method, path)
+        if found is None:
+            status = 200 if head.method == "OPTIONS" else 404
+            exchange.respond(status, b"" if status == 200 else _NO_PAGE)
+            return None
+        route, name = found
+        try:
+            version = versions.negotiate(asked, oldest=self._oldest) if asked else versions.NEWEST
+            if version < route.since:
+                raise InvalidArgument(
+                    f"{path} requires API version 1.{route.since}, but 1.{version} was asked"
+                )
+            exchange.bound = route.bound
+            running = route.action(Call(exchange, self._backend, name, version))
+        except Exception as error:
+            self._fail(exchange, error, asked)
+            return None
+        return None if running is None else self._watch(running, exchange, asked)
+
+    async def _watch(self, running: Coroutine[Any, Any, None], exchange: Exchange, asked: str) -> None:
+        try:
+            await running
+        except ClientGone:
+            raise
+        except Exception as error:
+            self._fail(exchange, error, asked)
+
+    def _fail(self, exchange: Exchange, error: Exception, asked: str) -> None:
+        report(exchange.head.method, exchange.head.path, error)
+        if exchange.handover is not None:
+            return  # the connection closes, which is all that can be said now
+        if exchange.status:
+            exchange.abort()
+            return
+        status = status_of(error)
+        if asked.startswith(("1.1", "1.0", "0.")) and len(asked) <= 4 and status == 400:
+            # clients as old as that print an error's body as it is
+            exchange.respond(
+                status, message_of(error).encode() + b"\n", content_type="text/plain; charset=utf-8"
+            )
+        else:
+            exchange.respond(status, body_of(error))
