@@ -1,8 +1,8 @@
 """Compressed streams: told by their first bytes, inflated and deflated in this process as they flow.
 
 No program is run for it, so no name is looked up in anybody's PATH (CVE-2014-9357, CVE-2026-41567). What
-one call returns is bounded, so that a small stream can't fill the memory; how much all calls return is for the
-caller to limit. gzip goes through isal where it is installed, which takes half of zlib's time.
+one call returns is bounded, so that a small stream can't fill the memory; how much all calls return is for
+the caller to limit. gzip goes through isal where it is installed, which takes half of zlib's time.
 """
 
 from __future__ import annotations

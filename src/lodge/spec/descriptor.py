@@ -51,6 +51,9 @@ class Descriptor(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True
 
     def __post_init__(self) -> None:
         Digest(self.digest)
+        if type(self.digest) is not str:
+            # msgspec writes no subclasses of str.
+            msgspec.structs.force_setattr(self, "digest", str(self.digest))
         if self.size < 0:
             raise ValueError("the size of a descriptor must not be negative")
 
