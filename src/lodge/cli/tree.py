@@ -93,6 +93,7 @@ SYSTEM = {
 _GROUPED_ONLY = frozenset(("inspect", "list", "ls", "prune", "remove"))
 
 TREE: dict[str, str | dict[str, str]] = {
+    "__complete": "completion:CANDIDATES",
     **{name: leaf for name, leaf in CONTAINER.items() if name not in _GROUPED_ONLY},
     "completion": "completion:COMPLETION",
     "container": CONTAINER,
@@ -125,7 +126,7 @@ GROUPS = {
     "volume": "Manage volumes",
 }
 COMMON = ("run", "exec", "ps", "pull", "push", "images", "login", "logout", "version", "info")
-UNLISTED = frozenset(("list", "remove", "dial-stdio"))
+UNLISTED = frozenset(("__complete", "dial-stdio", "list", "remove"))
 """Second names and verbs for programs; left out of help and completion."""
 
 
