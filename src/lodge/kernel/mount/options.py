@@ -86,6 +86,9 @@ _RECURSIVE_ATIME = {
     "rnostrictatime": c.MOUNT_ATTR_RELATIME,
 }
 
+# All words that mean something here; others are data.
+WORDS = frozenset((*_FLAGS, *_PROPAGATION, *_RECURSIVE, *_RECURSIVE_ATIME, "tmpcopyup", "idmap", "ridmap"))
+
 
 class MountOptions(Struct, frozen=True):
     """What a list of words means.

@@ -1,8 +1,8 @@
 """What a program inherits from its maker: priorities, domain, memory policy, CPU list, umask, limits.
 
-`set_early` needs files of the host's /proc or nothing at all, so it runs first of all; limits are set by
-the keeper right before execve (`set_limits`), for in a user namespace nobody may raise them, and a small
-one would get in the way of the set-up.
+`set_early` needs files of the host's /proc or nothing at all, so it runs first of all. Limits come late
+(`set_limits`), for a small one would get in the way: set by the child itself, or by its keeper when the child
+is in a user namespace, where nobody may raise one.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def set_final_affinity(process: Process) -> None:
 
 
 def set_limits(pid: int, limits: list[Rlimit]) -> None:
-    """prlimit(2) of the child; StartFailed names the limit."""
+    """prlimit(2) of a child, or of the caller for pid 0; StartFailed names the limit."""
     for limit in limits:
         values = (_value(limit.soft), _value(limit.hard))
         try:

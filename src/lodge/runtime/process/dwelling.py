@@ -22,6 +22,7 @@ from lodge.runtime.contract import StdioRequest
 from lodge.runtime.process import attributes
 from lodge.runtime.process.birth import Birth
 from lodge.runtime.process.extras import Extras
+from lodge.runtime.process.gate import Gate
 from lodge.runtime.process.handshake import (
     Channel,
     HooksDone,
@@ -35,7 +36,7 @@ from lodge.runtime.process.handshake import (
 )
 from lodge.runtime.process.hooks import HookRunner
 from lodge.runtime.process.identity import Filter
-from lodge.runtime.process.init import ExecOrder, Gate, InitOrder, run_exec, run_init
+from lodge.runtime.process.init import ExecOrder, InitOrder, run_exec, run_init
 from lodge.runtime.process.listener import hand_over
 from lodge.runtime.process.plan import (
     Surroundings,
@@ -142,11 +143,16 @@ class ProcessDwelling:
         try:
             self._settle(program, channel, mapped)
             self._converse(program, channel)
-            attributes.set_limits(program.pid, plan.becoming.process.rlimits)
+            if plan.becoming.limited_by_keeper:
+                attributes.set_limits(program.pid, plan.becoming.process.rlimits)
         except BaseException as error:
             self._abandon(program, streams, channel, error)
             raise
-        self._init, self._channel = program, channel
+        self._init = program
+        if self._gate is None:
+            self._channel = channel
+        else:
+            channel.close()
         return program
 
     def start(self) -> None:
@@ -201,7 +207,8 @@ class ProcessDwelling:
         program = self._bear(birth, body, streams, channel, child_channel)
         try:
             self._converse(program, channel)
-            attributes.set_limits(program.pid, process.rlimits)
+            if becoming.limited_by_keeper:
+                attributes.set_limits(program.pid, process.rlimits)
             channel.send(Start())
             channel.expect_end()
         except BaseException as error:

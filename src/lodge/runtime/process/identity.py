@@ -53,13 +53,14 @@ class Rights(Struct, frozen=True):
 class Becoming(Struct, frozen=True):
     """Everything that turns the child into its program, decided before it was born.
 
-    `held` are the capabilities that the child has until then.
+    `held` are the capabilities that the child has until then; `limited_by_keeper` says who sets the limits.
     """
 
     process: Process
     extras: Extras
     rights: Rights
     held: int
+    limited_by_keeper: bool
     filter: Filter | None
     apparmor: str
     dies_with_keeper: bool
@@ -131,6 +132,8 @@ def become(plan: Becoming, channel: Channel) -> Program:
     if plan.apparmor:
         _confine(plan.apparmor)
     reachable = _change_directory(process.cwd, False)
+    if not plan.limited_by_keeper:
+        attributes.set_limits(0, process.rlimits)
     capabilities.drop_bounding(plan.rights.bounding)
     _change_user(account)
     if not reachable:

@@ -20,6 +20,7 @@ from lodge.kernel import process as kernel_process
 from lodge.kernel.cgroups import Cgroup
 from lodge.runtime.process import attributes, handshake
 from lodge.runtime.process.birth import become_namespace_root
+from lodge.runtime.process.gate import Gate
 from lodge.runtime.process.handshake import Channel, Mapped, Ready
 from lodge.runtime.process.hooks import HookRunner
 from lodge.runtime.process.identity import Becoming, Program, become, take_terminal
@@ -30,13 +31,6 @@ from lodge.runtime.process.stdio import Stdio
 from lodge.spec.runtime import Linux
 
 _UNRESETTABLE = (signal.SIGKILL, signal.SIGSTOP)
-
-
-class Gate(Struct, frozen=True):
-    """Where an init waits for Start and says what execve refused: read and written plainly."""
-
-    wait: int
-    answer: int
 
 
 class InitOrder(Struct, frozen=True):

@@ -116,13 +116,15 @@ def plan_becoming(process: Process, linux: Linux, extras: Extras, where: Surroun
             raise Unsupported(f"process.apparmorProfile: this host has no AppArmor to apply {profile!r} with")
         profile = ""
     held = where.held
-    if any(namespace.type == "user" for namespace in linux.namespaces):
+    in_user_namespace = any(namespace.type == "user" for namespace in linux.namespaces)
+    if in_user_namespace:
         held = (1 << 64) - 1
     return Becoming(
         process,
         extras,
         reduce_rights(process.capabilities, held),
         held,
+        in_user_namespace,
         where.filter,
         profile,
         where.dies_with_keeper,
@@ -220,7 +222,7 @@ def _plan_mounts(config: RuntimeConfig, where: Surroundings, paths: dict[str, st
 
 def _plan_mount(mount: Mount, cgroup: Cgroup | None, private: bool) -> Operation:
     options = m.parse_options(mount.options)
-    destination = os.path.normpath(f"/{mount.destination}")
+    destination = _absolute(mount.destination)
     if is_bind(mount):
         if not mount.source:
             raise InvalidArgument(f"mount at {mount.destination!r}: a bind needs a source")
@@ -248,6 +250,11 @@ def _closed_later(mount: Mount) -> bool:
     return writable and not is_bind(mount) and bool(m.parse_options(mount.options).flags & m.MS_RDONLY)
 
 
+def _absolute(path: str) -> str:
+    """A destination as one absolute name; the specification takes relative ones as from the root."""
+    return "/" + os.path.normpath(f"/{path}").lstrip("/")
+
+
 def _plan_hooks(config: RuntimeConfig) -> list[Operation]:
     operations: list[Operation] = []
     if config.hooks and (config.hooks.prestart or config.hooks.create_runtime):
@@ -264,9 +271,7 @@ def _plan_terminal(process: Process, *, console: bool) -> OpenTerminal:
 
 def _plan_closing(config: RuntimeConfig, linux: Linux) -> list[Operation]:
     operations: list[Operation] = [
-        MakeReadOnly(os.path.normpath(f"/{mount.destination}"))
-        for mount in config.mounts
-        if _closed_later(mount)
+        MakeReadOnly(_absolute(mount.destination)) for mount in config.mounts if _closed_later(mount)
     ]
     operations += plan_masks(linux)
     if config.root is not None and config.root.readonly:
