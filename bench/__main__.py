@@ -1,0 +1,89 @@
+"""`python -m bench [ROW...]`: measure, print the table, keep the samples; `--write` puts it in README.md."""
+
+import argparse
+import json
+import platform
+import time
+import traceback
+from pathlib import Path
+
+import bench.rows  # noqa: F401 - registers the rows
+from bench.frame import Measured, row, table
+from bench.subjects import Subjects, subjects
+
+HERE = Path(__file__).resolve().parent
+BEGIN, END = "<!-- table -->", "<!-- end of table -->"
+
+
+def main() -> int:
+    """Run the rows that were asked for; the exit code tells whether one of them failed to run."""
+    arguments = _parser().parse_args()
+    names = arguments.rows or list(row.rows)
+    measured: list[Measured] = []
+    failed = []
+    with subjects(arguments.rounds, set(arguments.subjects.split(","))) as who:
+        for name in names:
+            lines = _one(name, who)
+            if lines is None:
+                failed.append(name)
+            else:
+                measured += lines
+    print("\n" + table(measured))
+    path = _keep(measured)
+    print(f"\nsamples: {path}")
+    if arguments.write:
+        _write_readme(measured)
+    if failed:
+        print(f"rows that failed: {', '.join(failed)}")
+    return 1 if failed else 0
+
+
+def _one(name: str, who: Subjects) -> list[Measured] | None:
+    started = time.monotonic()
+    print(f"{name} ... ", end="", flush=True)
+    try:
+        lines = row.rows[name](who)
+    except Exception:  # one row that fails must not take the others with it
+        print("failed")
+        traceback.print_exc()
+        return None
+    print(f"{time.monotonic() - started:.1f} s")
+    for line in lines:
+        print("    " + "  ".join(line.cells()), flush=True)
+    return lines
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument(
+        "rows", nargs="*", metavar="ROW", choices=[[], *row.rows], help=f"of {', '.join(row.rows)}"
+    )
+    parser.add_argument("--rounds", type=int, default=5, help="scales how often a row repeats (default 5)")
+    parser.add_argument("--subjects", default="lodge,docker,crun", help="who is measured (default: all)")
+    parser.add_argument("--write", action="store_true", help="put the table into bench/README.md")
+    return parser
+
+
+def _keep(measured: list[Measured]) -> Path:
+    folder = HERE / "results"
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{time.strftime('%Y-%m-%dT%H%M%S')}.json"
+    machine = {
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+    }
+    path.write_text(json.dumps({"machine": machine, "rows": [one.record() for one in measured]}, indent=1))
+    return path
+
+
+def _write_readme(measured: list[Measured]) -> None:
+    path = HERE / "README.md"
+    text = path.read_text()
+    before, _, rest = text.partition(BEGIN)
+    after = rest.partition(END)[2]
+    path.write_text(f"{before}{BEGIN}\n{table(measured)}\n{END}{after}")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
