@@ -1,0 +1,26 @@
+"""What an engine and its zygote agree on: the control socket, the jobs, the settings.
+
+A job is one byte on the control socket, and with it the socket of the new process.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+CONTROL_FD = 3
+
+READY = b"r"
+MONITOR = b"m"
+FILES = b"f"
+
+
+class Settings(Struct, kw_only=True):
+    """What is the same for all monitors of an engine: its directories."""
+
+    exec_root: str
+    state_root: str
+
+    @property
+    def filter_cache(self) -> str:
+        """Where compiled system call filters are kept."""
+        return f"{self.state_root}/cache/seccomp"

@@ -1,0 +1,166 @@
+"""Where an engine gets its monitors from: the owner of the zygote process.
+
+The zygote is executed from a read-only detached mount of the interpreter, so that no container can write to
+the program that its monitor and init came from through /proc/PID/exe (CVE-2019-5736).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import select
+import signal
+import socket
+import sys
+
+import msgspec
+
+from lodge.errors import Unavailable
+from lodge.kernel import mount
+from lodge.runtime.jobs import CONTROL_FD, MONITOR, READY, Settings
+from lodge.runtime.link import MonitorLink
+from lodge.runtime.messages import Launch
+
+_log = logging.getLogger(__name__)
+
+# How long the zygote may take to start, and to take a job when many are waiting (seconds).
+_START_PATIENCE = 20.0
+_JOB_PATIENCE = 20.0
+
+# Above the numbers that the new process starts with, so that none is overwritten on the way to it.
+_HIGH = 10
+
+_PROGRAM = "import sys; sys.path[:0] = {path!r}; from lodge.runtime.zygote import main; main()"
+
+
+class Launcher:
+    """Owns the zygote. Not for use by several threads at once."""
+
+    def __init__(self, exec_root: str, state_root: str, *, interpreter: str = sys.executable) -> None:
+        self._settings = Settings(exec_root=exec_root, state_root=state_root)
+        self._interpreter = interpreter
+        self._control: socket.socket | None = None
+        self._pid = 0
+
+    def open(self) -> None:
+        """Start the zygote and wait until it is ready (some 50 ms); idempotent while it lives."""
+        if self.alive:
+            return
+        self.close()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        with theirs:
+            self._pid = self._spawn(theirs)
+        self._control = ours
+        ready = select.select([ours], [], [], _START_PATIENCE)[0]
+        if not ready or ours.recv(1) != READY:
+            self.close()
+            raise Unavailable("the zygote did not start", hint="its reason is on the daemon's standard error")
+        ours.setblocking(False)
+
+    def _spawn(self, control: socket.socket) -> int:
+        path = [entry for entry in sys.path if entry]
+        program = _PROGRAM.format(path=path)
+        settings = msgspec.json.encode(self._settings).decode()
+        # Isolated and without site: nothing of the user's environment, no .pth files, a fixed set of imports.
+        arguments = [self._interpreter, "-I", "-S", "-X", "utf8", "-c", program, settings]
+        inherited = fcntl.fcntl(control, fcntl.F_DUPFD_CLOEXEC, _HIGH)
+        protected = _protected(os.path.realpath(self._interpreter))
+        try:
+            executable = self._interpreter if protected is None else f"/proc/self/fd/{protected}"
+            return os.posix_spawn(
+                executable,
+                arguments,
+                os.environ,
+                file_actions=[
+                    (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
+                    (os.POSIX_SPAWN_DUP2, 2, 1),
+                    (os.POSIX_SPAWN_DUP2, inherited, CONTROL_FD),
+                ],
+                setsigmask=[],
+                setsigdef=[signal.SIGPIPE, signal.SIGCHLD, signal.SIGTERM],
+                setsid=True,
+            )
+        finally:
+            os.close(inherited)
+            if protected is not None:
+                os.close(protected)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the zygote is there."""
+        if self._control is None:
+            return False
+        poll = select.poll()
+        poll.register(self._control, 0)
+        return not poll.poll(0)
+
+    def fileno(self) -> int:
+        """Hangs up when the zygote dies; -1 without one."""
+        return -1 if self._control is None else self._control.fileno()
+
+    def launch(self, order: Launch) -> MonitorLink:
+        """Start a monitor with an order; returns at once, before the monitor exists.
+
+        More messages may be sent on the link right away. Should the monitor never come to be, the link ends
+        without an answer.
+        """
+        link = MonitorLink(self._start(MONITOR))
+        try:
+            link.send(order)
+        except BaseException:
+            link.close()
+            raise
+        return link
+
+    def _start(self, job: bytes) -> socket.socket:
+        """A new process's socket. A dead zygote is replaced."""
+        self.open()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            with theirs:
+                self._send(job, theirs)
+        except BaseException:
+            ours.close()
+            raise
+        return ours
+
+    def _send(self, job: bytes, sock: socket.socket) -> None:
+        assert self._control is not None
+        while True:
+            try:
+                socket.send_fds(self._control, [job], [sock.fileno()])
+                return
+            except BlockingIOError:
+                if not select.select([], [self._control], [], _JOB_PATIENCE)[1]:
+                    raise Unavailable("the zygote is overloaded") from None
+            except OSError as error:
+                raise Unavailable(f"the zygote is gone: {error}") from error
+
+    def close(self) -> None:
+        """Let the zygote end; monitors go on. Idempotent."""
+        if self._control is not None:
+            self._control.close()
+            self._control = None
+        if self._pid:
+            pid, self._pid = self._pid, 0
+            try:
+                os.waitpid(pid, 0)
+            except ChildProcessError:
+                # Somebody else in this process collects all children.
+                pass
+
+
+def _protected(interpreter: str) -> int | None:
+    """The interpreter on a read-only mount that only this fd holds; None where that can't be made."""
+    flags = mount.OPEN_TREE_CLONE | mount.OPEN_TREE_CLOEXEC
+    try:
+        tree = mount.open_tree(mount.AT_FDCWD, interpreter, flags)
+        try:
+            mount.mount_setattr(tree, "", mount.AT_EMPTY_PATH, attr_set=mount.MOUNT_ATTR_RDONLY)
+            return fcntl.fcntl(tree, fcntl.F_DUPFD_CLOEXEC, _HIGH)
+        finally:
+            os.close(tree)
+    except OSError as error:
+        _log.warning("the interpreter can't be protected by a read-only mount: %s", error)
+        return None

@@ -1,0 +1,49 @@
+"""How a fork of the zygote becomes a monitor, and serves until its container is over."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from typing import NoReturn
+
+from lodge.kernel.process import set_child_subreaper, set_name, set_pdeathsig
+from lodge.runtime.monitor.keeper import Keeper, MakeDwelling
+from lodge.runtime.monitor.loop import Loop
+
+_IGNORED = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGPIPE, signal.SIGQUIT)
+
+
+def detach(name: str) -> None:
+    """Leave everything of the daemon: session, terminal, signals, directory, standard streams, its death."""
+    set_pdeathsig(0)
+    os.setsid()
+    for number in _IGNORED:
+        signal.signal(number, signal.SIG_IGN)
+    os.chdir("/")
+    null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+    for standard in (0, 1, 2):
+        os.dup2(null, standard)
+    os.close(null)
+    set_name(name)
+
+
+def serve(sock: socket.socket, make_dwelling: MakeDwelling) -> None:
+    """Be the monitor that talks on this socket, until all is over."""
+    loop = Loop()
+    keeper = Keeper(loop, make_dwelling)
+    keeper.serve(sock)
+    loop.run()
+
+
+def become_monitor(sock: socket.socket, make_dwelling: MakeDwelling) -> NoReturn:
+    """Turn this process, a fresh fork, into a monitor; it ends here."""
+    status = 1
+    try:
+        detach("lodge-monitor")
+        set_child_subreaper(True)
+        serve(sock, make_dwelling)
+        status = 0
+    finally:
+        # Never return into the code of the zygote, never run its exit handlers.
+        os._exit(status)

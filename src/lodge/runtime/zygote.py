@@ -1,0 +1,109 @@
+"""The zygote: a small process that forks monitors and file workers in about a millisecond.
+
+It is executed, not forked, by an engine (see `launcher`), has one thread, imports everything before its first
+fork and never anything after. Its control socket brings one byte a job (`MONITOR` or `FILES`) and with it the
+socket of the new process. One child is always forked ahead and waits on the control socket itself, so that a
+job wakes it directly; the zygote then forks the next. It ends when the engine closes the control socket;
+monitors go on.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from typing import NoReturn
+
+import msgspec
+
+from lodge.kernel import sockets
+from lodge.kernel.process import close_range, set_name, set_pdeathsig
+from lodge.runtime.jobs import CONTROL_FD, MONITOR, READY, Settings
+from lodge.runtime.monitor.birth import become_monitor
+from lodge.runtime.monitor.wings import Wings
+
+# A child that could not be forked, or died while it waited: try again, but not in a frenzy.
+_PAUSE = 0.05
+# The new process has the processors for itself for so long (ms), unless the next job is there already.
+_COURTESY = 3
+
+
+def main() -> None:
+    """Serve until the control socket is closed; argv[1] holds the settings."""
+    # SAFETY: nothing of ours is open yet; what a careless parent left open shall not live on in containers.
+    close_range(CONTROL_FD + 1)
+    control = socket.socket(fileno=CONTROL_FD)
+    settings = msgspec.json.decode(sys.argv[1], type=Settings)
+    set_name("lodge-zygote")
+    # The kernel collects the children.
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    wings = Wings(settings)
+    # What lives now lives for ever: the collector of a child shall not write to these shared pages.
+    gc.collect()
+    gc.freeze()
+    control.send(READY)
+    _serve(control, wings)
+
+
+def _serve(control: socket.socket, wings: Wings) -> None:
+    while True:
+        taken, child_end = os.pipe2(os.O_CLOEXEC)
+        try:
+            # SAFETY: this process has one thread.
+            pid = os.fork()
+        except OSError:
+            pid = -1
+        if pid == 0:
+            os.close(taken)
+            _wait_and_work(control, child_end, wings)
+        os.close(child_end)
+        if not _await_taken(control, taken):
+            return
+
+
+def _await_taken(control: socket.socket, taken: int) -> bool:
+    """Wait until the waiting child has a job (or died); False when the engine is gone."""
+    try:
+        poll = select.poll()
+        poll.register(control, 0)
+        poll.register(taken, select.POLLIN)
+        for fd, _ in poll.poll():
+            if fd == control.fileno():
+                return False
+        if os.read(taken, 1):
+            select.select([control], [], [], _COURTESY / 1000)
+        else:
+            time.sleep(_PAUSE)
+        return True
+    finally:
+        os.close(taken)
+
+
+def _wait_and_work(control: socket.socket, taken: int, wings: Wings) -> NoReturn:
+    """The child forked ahead: wait for a job, tell the zygote, do it."""
+    try:
+        parent = os.getppid()
+        set_pdeathsig(signal.SIGKILL)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        job, fds = sockets.receive(control, 1, 4)
+        if not job or os.getppid() != parent:
+            os._exit(0)
+        os.write(taken, b"t")
+        os.close(taken)
+        control.close()
+        _work(job, fds, wings)
+    finally:
+        os._exit(1)
+
+
+def _work(job: bytes, fds: list[int], wings: Wings) -> None:
+    if len(fds) != 1:
+        return
+    sock = socket.socket(fileno=fds[0])
+    if job == MONITOR:
+        become_monitor(sock, wings.dwelling)
