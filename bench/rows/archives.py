@@ -11,6 +11,8 @@ from bench.material import docker_archive, large_files_layer, small_files_layer
 from bench.subjects import Subjects
 
 THIRD = Target(ratio=1 / 3)
+PATIENCE = 60.0
+"""Seconds after which a removal counts as never finished."""
 
 
 def _blocks(path: Path) -> Iterator[bytes]:
@@ -25,23 +27,20 @@ def _load(client: EngineClient, archive: Path, image: str) -> None:
     client.remove(client.create(["/bin/true"], image=image))
 
 
-def _remove(client: EngineClient, image: str, data: Path) -> float:
-    """Milliseconds until the image is gone and its files are off the disk."""
-    held = _free(data)
+def _remove(client: EngineClient, image: str, data: Path, size: int) -> float:
+    """Milliseconds until the image is gone and the disk has most of its bytes back."""
+    wanted = _free(data) + size * 8 // 10
     started = time.perf_counter()
     client.call("DELETE", f"/images/{image}", force=1)
-    while _free(data) <= held and time.perf_counter() - started < 30:
-        time.sleep(0.01)
-    last, still = _free(data), time.perf_counter()
-    while time.perf_counter() - still < 0.3:
-        time.sleep(0.02)
-        if _free(data) != last:
-            last, still = _free(data), time.perf_counter()
-    return (still - started) * 1000
+    while _free(data) < wanted and time.perf_counter() - started < PATIENCE:
+        time.sleep(0.005)
+    return (time.perf_counter() - started) * 1000
 
 
 def _free(path: Path) -> int:
-    return os.statvfs(path).f_ffree
+    """Free bytes of the file system."""
+    status = os.statvfs(path)
+    return status.f_bfree * status.f_frsize
 
 
 def _measure(subjects: Subjects, name: str, title: str, make_layer: Callable[[Path], None]) -> list[Measured]:
@@ -59,7 +58,7 @@ def _measure(subjects: Subjects, name: str, title: str, make_layer: Callable[[Pa
             once = (
                 milliseconds(_load, client, archive, name),
                 milliseconds(client.drain, "GET", f"/images/{name}/get"),
-                _remove(client, name, subjects.scratch),
+                _remove(client, name, subjects.scratch, archive.stat().st_size),
             )
             os.sync()  # what one engine left unwritten is not paid by the other
             if number > 0:
