@@ -14,6 +14,8 @@ class MemoryStore:
     def __init__(self) -> None:
         self.blobs: dict[str, bytes] = {}
         self.names: dict[str, Descriptor] = {}
+        self.left: dict[str, bytes] = {}
+        """What broken attempts have left, by digest."""
 
     @property
     def content(self) -> "MemoryStore":
@@ -28,7 +30,7 @@ class MemoryStore:
 
     @contextmanager
     def ingest(self, expected: Digest, size: int, /) -> Iterator["_Writer"]:
-        writer = _Writer()
+        writer = _Writer(self.left.get(expected, b""))
         yield writer
         assert len(writer.data) == size
         assert "sha256:" + hashlib.sha256(writer.data).hexdigest() == expected
@@ -39,8 +41,11 @@ class MemoryStore:
 
 
 class _Writer:
-    def __init__(self) -> None:
-        self.data = bytearray()
+    def __init__(self, left: bytes) -> None:
+        self.data = bytearray(left)
+
+    def offset(self) -> int:
+        return len(self.data)
 
     def write(self, data: bytes, /) -> None:
         self.data += data

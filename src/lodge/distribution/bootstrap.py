@@ -7,10 +7,11 @@ between runs in `layer_cache`. Blocking. The image `host` is none of ours: the s
 
 from __future__ import annotations
 
+import io
 import time
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 import msgspec
 
@@ -34,6 +35,9 @@ _CHUNK = 1 << 20
 
 class Writer(Protocol):
     """A blob on its way into the store."""
+
+    def offset(self) -> int:
+        """How many bytes an earlier, broken attempt has left: writing goes on there."""
 
     def write(self, data: bytes, /) -> object:
         """Take all of `data`."""
@@ -193,25 +197,23 @@ def _publish(
         schema_version=2, media_type=OCI_MANIFEST, config=described, layers=(stored,)
     ).encode()
     target = _describe(OCI_MANIFEST, manifest)
-    _put_file(store.content, layer, report)
+    with open(layer.path, "rb") as file:
+        _put(store.content, stored, file, report)
     for descriptor, body in ((described, config), (target, manifest)):
-        if not store.content.exists(descriptor.id):
-            with store.content.ingest(descriptor.id, descriptor.size) as writer:
-                writer.write(body)
-                writer.commit()
+        _put(store.content, descriptor, io.BytesIO(body), report)
     store.references.set(str(reference), target)
     return Bootstrapped(str(reference), target, described.id)
 
 
-def _put_file(content: Content, layer: CachedLayer, report: Progress) -> None:
-    if content.exists(layer.digest):
+def _put(content: Content, descriptor: Descriptor, file: BinaryIO, report: Progress) -> None:
+    if content.exists(descriptor.id):
         return
-    done = 0
-    with open(layer.path, "rb") as file, content.ingest(layer.digest, layer.size) as writer:
+    with content.ingest(descriptor.id, descriptor.size) as writer:
+        done = file.seek(writer.offset())
         while block := file.read(_CHUNK):
             writer.write(block)
             done += len(block)
-            report("Storing the layer", done, layer.size)
+            report("Storing", done, descriptor.size)
         writer.commit()
 
 

@@ -61,6 +61,14 @@ def test_what_the_store_has_is_not_written_again(program: Path, tmp_path: Path) 
     assert store.blobs == kept
 
 
+def test_a_broken_transfer_is_resumed(program: Path, tmp_path: Path) -> None:
+    whole, store = MemoryStore(), MemoryStore()
+    bootstrap("busybox", store=whole, cache_dir=tmp_path / "cache")
+    store.left = {digest: blob[: len(blob) // 2] for digest, blob in whole.blobs.items()}
+    bootstrap("busybox", store=store, cache_dir=tmp_path / "cache")
+    assert store.blobs == whole.blobs
+
+
 @pytest.fixture
 def distribution(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Debian without a mirror and without mmdebstrap; the list says what was made."""
