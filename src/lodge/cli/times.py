@@ -45,6 +45,14 @@ def stamp(seconds: float) -> str:
     return f"{moment:%Y-%m-%d %H:%M:%S %z} {moment.tzname()}"
 
 
+def rfc3339(seconds: float, fraction: str = "") -> str:
+    """The moment in this machine's zone, UTC written as "Z" as Go does."""
+    moment = local(seconds)
+    zone = moment.strftime("%z")
+    zone = "Z" if zone == "+0000" else f"{zone[:3]}:{zone[3:]}"
+    return f"{moment:%Y-%m-%dT%H:%M:%S}{fraction}{zone}"
+
+
 def api_moment(text: str, now: float | None = None) -> str:
     """A user's --since or --until as the API takes it: seconds, with nanoseconds where they were given.
 

@@ -56,20 +56,20 @@ class Unpacker:
     def __exit__(self, *_: object) -> None:
         os.close(self._root)
 
-    def unpack(self, source: ResponseFile, first: str, name: str) -> None:
-        """All members; the archive's first component, `first`, becomes `name` ("." unpacks right here)."""
+    def unpack(self, source: ResponseFile, root: str, name: str) -> None:
+        """All members; the archive's top directory `root` (or none) becomes `name`, "." unpacks right here."""
         try:
             stream: Any = source
             with tarfile.open(fileobj=stream, mode="r|", bufsize=_PIECE) as archive:
                 for member in archive:
-                    self._member(archive, member, _parts(member.name, first, name), first, name)
+                    self._member(archive, member, _parts(member.name, root, name), root, name)
         except tarfile.TarError as error:
             raise Corrupt(f"the archive from the container is broken: {error}") from error
         for parts, member in reversed(self._late):  # the inner ones first: making files changes a time
             self._finish_directory(parts, member)
 
     def _member(
-        self, archive: tarfile.TarFile, member: tarfile.TarInfo, parts: list[str], first: str, name: str
+        self, archive: tarfile.TarFile, member: tarfile.TarInfo, parts: list[str], root: str, name: str
     ) -> None:
         if not parts:
             return
@@ -87,7 +87,7 @@ class Unpacker:
                 os.symlink(member.linkname, leaf, dir_fd=parent)
                 self._own(member, leaf, parent)
             elif member.islnk():
-                self._link(_parts(member.linkname, first, name), parent, leaf)
+                self._link(_parts(member.linkname, root, name), parent, leaf)
             elif member.isfifo():
                 os.mkfifo(leaf, member.mode, dir_fd=parent)
             elif member.ischr() or member.isblk():
@@ -164,18 +164,14 @@ class Unpacker:
             os.close(descriptor)
 
 
-def _parts(path: str, first: str, name: str) -> list[str]:
-    """The components of a member's name with its root renamed; Corrupt for one that climbs."""
+def _parts(path: str, root: str, name: str) -> list[str]:
+    """The components of a member's name below `name` instead of `root`; Corrupt for one that climbs."""
     parts = [part for part in path.split("/") if part not in ("", ".")]
     if ".." in parts:
         raise Corrupt(f"the archive from the container leaves its directory: {path!r}")
-    if first and parts and parts[0] == first:
+    if root and parts and parts[0] == root:
         parts = parts[1:]
-        if name not in ("", "."):
-            parts = [name, *parts]
-    elif not first and name not in ("", "."):
-        parts = [name, *parts]
-    return parts
+    return parts if name in ("", ".") else [name, *parts]
 
 
 def _clear(parent: int, leaf: str) -> None:

@@ -104,8 +104,12 @@ def _println(*values: Any) -> str:
 def _json(value: Any) -> str:
     import json
 
-    plain = value.fields() if hasattr(value, "fields") else value
-    return json.dumps(plain, separators=(",", ":"), ensure_ascii=False)
+    if not hasattr(value, "fields"):
+        return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    text = json.dumps(value.fields(), separators=(",", ":"), ensure_ascii=False)
+    for character in "<>&":  # as Go's encoder writes the rows of lists, and only those
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
 
 
 def _join(value: Any, separator: str) -> str:

@@ -10,7 +10,7 @@ from lodge.cli.command import Command, Failure
 from lodge.cli.copying.plan import copies_content, plan_target, split_argument, wants_directory
 from lodge.cli.flags import BOOL, Flag
 from lodge.client.engine import quote
-from lodge.client.failures import RefusedNotFound
+from lodge.client.failures import Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -99,15 +99,17 @@ def _unpack(values: Values, asked: str, response: Response, target: str) -> int:
     plan = plan_target(asked, is_directory, target, _local_kind(target))
     if not os.path.isdir(plan.directory):
         raise Failure(f'invalid output path: directory "{os.path.abspath(plan.directory)}" does not exist')
-    first = "" if is_directory and copies_content(asked) and found["name"] in ("", "/") else found["name"]
+    root = "" if copies_content(asked) or found["name"] == "/" else found["name"]
     with Unpacker(plan.directory, keep_owner=values["archive"]) as unpacker:
-        unpacker.unpack(ResponseFile(response), first if first != "/" else "", plan.name)
+        unpacker.unpack(ResponseFile(response), root, plan.name)
         return unpacker.size
 
 
 def _local_kind(path: str) -> str:
     if os.path.isdir(path):
         return "directory"
+    if path.endswith("/") and os.path.exists(path.rstrip("/")):
+        raise Failure(f"stat {os.path.abspath(path)}/: not a directory")
     return "file" if os.path.lexists(path) else "missing"
 
 
@@ -142,17 +144,17 @@ def _to_container(ctx: Context, values: Values, source: str, target: Side) -> in
 
 def _container_kind(ctx: Context, target: Side) -> tuple[str, str]:
     """What stands at the target, links followed once as Docker does, and where that is."""
-    path = target.path or "/"
+    if not target.path:
+        raise Failure("no such directory")
+    path = target.path
     path = path if path.startswith("/") else f"/{path}"
     try:
         found = _stat(ctx, target.container, path)
         if found.get("mode", 0) & _GO_LINK:
             path = _resolve(path, found.get("linkTarget", ""))
             found = _stat(ctx, target.container, path)
-    except RefusedNotFound:
-        ctx.engine.call(
-            "GET", f"/containers/{quote(target.container)}/json"
-        )  # is it the container that is missing?
+    except Refused:  # it is not there, or below a file; or is there no such container?
+        ctx.engine.call("GET", f"/containers/{quote(target.container)}/json")
         return "missing", path
     return ("directory" if found["mode"] & _GO_DIRECTORY else "file"), path
 

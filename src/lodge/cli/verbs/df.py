@@ -7,7 +7,7 @@ import time
 
 from lodge.cli.command import Command
 from lodge.cli.flags import BOOL, STRING, Flag
-from lodge.cli.human import ago, shorten, size_short
+from lodge.cli.human import ago, shorten, size, size_short
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,8 +58,8 @@ def summary(usage: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _row(kind: str, every: Any, active: Any, size: int, free: int) -> dict[str, Any]:
-    return {"Type": kind, "TotalCount": len(every), "Active": len(active), "Size": size, "Free": free}
+def _row(kind: str, every: Any, active: Any, total: int, free: int) -> dict[str, Any]:
+    return {"Type": kind, "TotalCount": len(every), "Active": len(active), "Size": total, "Free": free}
 
 
 def _total(containers: Any) -> int:
@@ -71,7 +71,7 @@ def _used(volumes: Any) -> int:
 
 
 def _reclaimable(row: dict[str, Any]) -> str:
-    text = size_short(row["Free"])
+    text = size(row["Free"])
     if row["Size"] and row["Type"] != "Build Cache":
         text += f" ({row['Free'] * 100 // row['Size']}%)"
     return text
@@ -80,7 +80,7 @@ def _reclaimable(row: dict[str, Any]) -> str:
 _COLUMNS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "Active": ("ACTIVE", lambda row: str(row["Active"])),
     "Reclaimable": ("RECLAIMABLE", _reclaimable),
-    "Size": ("SIZE", lambda row: size_short(row["Size"])),
+    "Size": ("SIZE", lambda row: size(row["Size"])),
     "TotalCount": ("TOTAL", lambda row: str(row["TotalCount"])),
     "Type": ("TYPE", lambda row: row["Type"]),
 }
@@ -117,7 +117,7 @@ def _image_line(image: dict[str, Any]) -> str:
 
     repository, tag = split_reference((image.get("RepoTags") or ["<none>:<none>"])[0])
     shared = max(image.get("SharedSize", 0), 0)
-    sizes = (size_short(count) for count in (image["Size"], shared, image["Size"] - shared))
+    sizes = (size_short(image["Size"]), size(shared), size(image["Size"] - shared))
     age = ago(time.time() - image["Created"])
     identifier = image["Id"].partition(":")[2][:12]
     return "\t".join((repository, tag, identifier, age, *sizes, str(image.get("Containers", 0))))

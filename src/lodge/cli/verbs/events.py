@@ -38,12 +38,10 @@ def _events(ctx: Context, values: Values, _arguments: list[str]) -> None:
 
 def describe(event: dict[str, Any]) -> str:
     """One line: time, type, action, actor, attributes in order."""
-    from lodge.cli.times import local
+    from lodge.cli.times import rfc3339
 
     nano = event.get("timeNano") or event["time"] * 1_000_000_000
-    moment = local(nano // 1_000_000_000)
-    zone = moment.strftime("%z")
-    when = f"{moment:%Y-%m-%dT%H:%M:%S}.{nano % 1_000_000_000:09d}{zone[:3]}:{zone[3:]}"
+    when = rfc3339(nano // 1_000_000_000, f".{nano % 1_000_000_000:09d}")
     actor = event.get("Actor") or {}
     attributes = ", ".join(f"{key}={value}" for key, value in sorted((actor.get("Attributes") or {}).items()))
     tail = f" ({attributes})" if attributes else ""

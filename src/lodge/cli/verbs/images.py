@@ -7,7 +7,7 @@ import time
 from lodge.cli.command import ANY, Command, Failure
 from lodge.cli.filters import encode_filters
 from lodge.cli.flags import BOOL, FILTER, LIST, STRING, Flag
-from lodge.cli.human import ago, shorten, size_short
+from lodge.cli.human import ago, shorten, size, size_short
 from lodge.cli.images import split_reference
 from lodge.client.engine import quote
 
@@ -30,9 +30,8 @@ def _images(ctx: Context, values: Values, arguments: list[str]) -> None:
     rows = list(_rows(ctx.engine.call("GET", "/images/json", query=query), values["digests"]))
     truncate = not values["no-trunc"]
     if values["quiet"] and not values["format"]:
-        seen = dict.fromkeys(_image_id(row["Id"], truncate) for row in rows)
-        for identifier in seen if not values["digests"] else (_image_id(row["Id"], truncate) for row in rows):
-            ctx.out(identifier)
+        for row in rows:
+            ctx.out(_image_id(row["Id"], truncate))
         return
     from lodge.cli.formatting import print_list
 
@@ -72,14 +71,11 @@ def _image_id(identifier: str, truncate: bool) -> str:
 def _columns(truncate: bool) -> dict[str, tuple[str, Callable[[Any], Any]]]:
     from lodge.cli.times import stamp
 
-    def count(key: str) -> Callable[[Any], str]:
-        return lambda row: "N/A" if row.get(key, -1) == -1 else str(row[key])
-
     def shared(row: dict[str, Any]) -> str:
         return "N/A" if row.get("SharedSize", -1) == -1 else size_short(row["SharedSize"])
 
     return {
-        "Containers": ("CONTAINERS", count("Containers")),
+        "Containers": ("CONTAINERS", lambda _row: "N/A"),
         "CreatedAt": ("CREATED AT", lambda row: stamp(row["Created"])),
         "CreatedSince": ("CREATED", lambda row: _since(row["Created"])),
         "Digest": ("DIGEST", lambda row: row["Digest"]),
@@ -89,7 +85,7 @@ def _columns(truncate: bool) -> dict[str, tuple[str, Callable[[Any], Any]]]:
         "Size": ("SIZE", lambda row: size_short(row["Size"])),
         "Tag": ("TAG", lambda row: row["Tag"]),
         "UniqueSize": ("UNIQUE SIZE", lambda _row: "N/A"),
-        "VirtualSize": ("SIZE", lambda row: size_short(row["Size"])),
+        "VirtualSize": ("SIZE", lambda row: size(row["Size"])),
     }
 
 
@@ -99,7 +95,7 @@ def _since(seconds: float) -> str:
 
 def _history(ctx: Context, values: Values, arguments: list[str]) -> None:
     from lodge.cli.formatting import print_list
-    from lodge.cli.times import local
+    from lodge.cli.times import rfc3339
 
     query = {}
     if "platform" in values:
@@ -122,7 +118,7 @@ def _history(ctx: Context, values: Values, arguments: list[str]) -> None:
         return
     columns: dict[str, tuple[str, Callable[[Any], Any]]] = {
         "Comment": ("COMMENT", lambda layer: layer["Comment"]),
-        "CreatedAt": ("CREATED AT", lambda layer: f"{local(layer['Created']).isoformat()}"),
+        "CreatedAt": ("CREATED AT", lambda layer: rfc3339(layer["Created"])),
         "CreatedBy": ("CREATED BY", created_by),
         "CreatedSince": ("CREATED", lambda layer: _since(layer["Created"])),
         "ID": ("IMAGE", identifier),

@@ -31,7 +31,8 @@ def _stats(ctx: Context, values: Values, names: list[str]) -> int:
     layout = values["format"] or ctx.config().get("statsFormat") or ""
     if values["no-stream"]:
         samples, failed = _sample_once(ctx, values, names)
-        _print(layout, samples, truncate=not values["no-trunc"])
+        if not failed:
+            _print(layout, samples, truncate=not values["no-trunc"])
         return failed
     return _watch(ctx, values, names, layout)
 
