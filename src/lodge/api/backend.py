@@ -201,11 +201,30 @@ class System(Protocol):
 class Backend(Protocol):
     """An engine as this door sees it."""
 
-    containers: Containers
-    execs: Execs
-    images: Images
-    volumes: Volumes
-    system: System
+    @property
+    def containers(self) -> Containers:
+        """Containers by name or id."""
+        ...
+
+    @property
+    def execs(self) -> Execs:
+        """Further programs in running containers."""
+        ...
+
+    @property
+    def images(self) -> Images:
+        """Images by name, digest or id."""
+        ...
+
+    @property
+    def volumes(self) -> Volumes:
+        """Named volumes."""
+        ...
+
+    @property
+    def system(self) -> System:
+        """The engine and its machine."""
+        ...
 
 
 __all__ = ["Backend", "Filters", "Handover", "Inflow", "Limits", "Outflow"]
