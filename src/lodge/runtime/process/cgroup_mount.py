@@ -13,12 +13,18 @@ from lodge.kernel import mount as m
 from lodge.kernel import namespaces as ns
 from lodge.kernel import paths
 from lodge.kernel.cgroups import Cgroup
-from lodge.runtime.process.handshake import Settled
 from lodge.runtime.process.mounts import BindMount, MountFilesystem, propagate
 from lodge.runtime.process.operation import Operation, Site
 from lodge.spec.runtime import Mount
 
 _TMPFS = m.MountOptions(flags=m.MS_NOSUID | m.MS_NODEV | m.MS_NOEXEC, data="mode=755")
+
+
+def enter(entries: list[int]) -> None:
+    """Go in through files that `Cgroup.prepare_entry` opened, and close them."""
+    for fd in entries:
+        os.write(fd, b"0")
+        os.close(fd)
 
 
 class EnterCgroup(Operation, frozen=True):
@@ -31,10 +37,8 @@ class EnterCgroup(Operation, frozen=True):
         return f"enter cgroup {self.path}" + (", unshare cgroup" if self.new_namespace else "")
 
     def perform(self, site: Site) -> None:
-        """Before the pivot: the group's files are the host's."""
-        site.channel.expect(Settled)
-        if site.cgroup is not None:
-            site.cgroup.enter()
+        """By the keeper's files: the init may have no right to them, and no name for them."""
+        enter(site.channel.expect_entries())
         if self.new_namespace:
             ns.unshare(ns.CLONE_NEWCGROUP)
 

@@ -45,6 +45,7 @@ from lodge.runtime.process.plan import (
     plan_exec_terminal,
     plan_init,
 )
+from lodge.runtime.process.prepared import close_all, host_root, prepare_root, prepare_trees
 from lodge.runtime.process.program import ChildProgram
 from lodge.runtime.process.stdio import Stdio
 from lodge.spec.mount import Mount
@@ -116,11 +117,18 @@ class ProcessDwelling:
         """See the contract."""
         if self._init is not None:
             raise Conflict("the container was created already")
-        surroundings = self._surroundings(stdio.preserve)
-        plan = plan_init(_with_window(self.config, stdio), self.extras, surroundings)
         if self._root_mounts:
-            os.makedirs(surroundings.place, 0o700, exist_ok=True)
-        streams = Stdio(stdio)
+            os.makedirs(f"{self.state_dir}/rootfs", 0o700, exist_ok=True)
+        surroundings = self._prepared(self._surroundings(stdio.preserve))
+        trees = [fd for fd in (surroundings.root_tree, *surroundings.trees.values()) if fd >= 0]
+        try:
+            return self._create(stdio, surroundings)
+        finally:
+            close_all(trees)
+
+    def _create(self, stdio: StdioRequest, surroundings: Surroundings) -> ChildProgram:
+        plan = plan_init(_with_window(self.config, stdio), self.extras, surroundings)
+        streams = Stdio(stdio, host_root(self._linux))
         channel, child_channel = Channel.pair()
         mapped = bool(plan.birth.flags & ns.CLONE_NEWUSER)
         order = InitOrder(
@@ -128,7 +136,6 @@ class ProcessDwelling:
             self._linux,
             streams,
             child_channel,
-            self._cgroup,
             self._hooks,
             self._keyring,
             self._gate,
@@ -184,15 +191,16 @@ class ProcessDwelling:
             raise Conflict("cannot exec in a paused container")
         process = _process_with_window(process, stdio)
         becoming = plan_becoming(process, self._linux, extras or Extras(), self._surroundings(stdio.preserve))
-        streams = Stdio(stdio)
+        streams = Stdio(stdio, host_root(self._linux))
         channel, child_channel = Channel.pair()
+        entries = self._cgroup.prepare_entry()
         order = ExecOrder(
             becoming,
             tuple(plan_exec_terminal(process)),
             self._linux,
             streams,
             child_channel,
-            self._cgroup,
+            entries,
             self._hooks,
             self._keyring,
             target,
@@ -204,7 +212,10 @@ class ProcessDwelling:
             run_exec(order)
 
         birth = Birth(pid_of=target if self._has_namespace("pid") else -1)
-        program = self._bear(birth, body, streams, channel, child_channel)
+        try:
+            program = self._bear(birth, body, streams, channel, child_channel)
+        finally:
+            close_all(entries)
         try:
             self._converse(program, channel)
             if becoming.limited_by_keeper:
@@ -282,6 +293,20 @@ class ProcessDwelling:
             pivot=self._pivot,
         )
 
+    def _prepared(self, where: Surroundings) -> Surroundings:
+        """With the trees that the init could not make by itself."""
+        trees = prepare_trees(self.config, self._linux)
+        root = -1
+        if self._root_mounts and self._linux.uid_mappings:
+            try:
+                root = prepare_root(self._root_mounts, where.place, self._linux)
+            except BaseException:
+                close_all(trees.values())
+                raise
+        if root < 0 and not trees:
+            return where
+        return msgspec.structs.replace(where, trees=trees, root_tree=root)
+
     def _compile(self) -> Filter:
         profile = self._linux.seccomp
         assert profile is not None
@@ -322,7 +347,11 @@ class ProcessDwelling:
             self._cgroup.apply(resources)
             if resources.devices:
                 self._cgroup.set_devices(resources.devices)
-        channel.send(Settled())
+        entries = self._cgroup.prepare_entry()
+        try:
+            channel.send(Settled(), *entries)
+        finally:
+            close_all(entries)
 
     def _converse(self, program: ChildProgram, channel: Channel) -> None:
         """Answer the child until it is ready."""

@@ -4,7 +4,7 @@ The socket is a SEQPACKET pair. Left the child (an init or an exec), right its k
 
     init                                     keeper
       | <--------------------------- Mapped    a new user namespace has its id maps
-      | <-------------------------- Settled    the control group exists, with its limits
+      | <------------------ Settled + files    the control group exists; write 0 into each file to enter it
       | HooksDue ------------------------->    mounts are made: prestart and createRuntime hooks, in the host
       | <------------------------ HooksDone
       | TerminalOpened + fd -------------->    the master
@@ -41,7 +41,7 @@ class Mapped(Struct, tag=True):
 
 
 class Settled(Struct, tag=True):
-    """Keeper: the control group is there, enter it."""
+    """Keeper: the control group is there; the files (as many as it has) are its entries."""
 
 
 class HooksDue(Struct, tag=True):
@@ -54,6 +54,10 @@ class HooksDone(Struct, tag=True):
 
 class TerminalOpened(Struct, tag=True):
     """Child: here is the master (one file)."""
+
+
+class TreeMade(Struct, tag=True):
+    """A helper that mounts: here is what was put together (one file)."""
 
 
 class ListenerOpened(Struct, tag=True):
@@ -88,13 +92,14 @@ Message = (
     | HooksDue
     | HooksDone
     | TerminalOpened
+    | TreeMade
     | ListenerOpened
     | Listening
     | Ready
     | Start
     | Failed
 )
-_WITH_FILE = (TerminalOpened,)
+_FILES = {TerminalOpened: 1, TreeMade: 1}
 
 _decoder: msgspec.json.Decoder[Message] = msgspec.json.Decoder(Message)
 _encoder = msgspec.json.Encoder()
@@ -102,6 +107,7 @@ _encoder = msgspec.json.Encoder()
 M = TypeVar("M")
 
 MAX_TEXT = 16 << 10
+_MAX_FILES = 32
 START = _encoder.encode(Start())
 
 
@@ -170,6 +176,15 @@ class Channel:
         assert isinstance(message, kind)
         return message
 
+    def expect_entries(self) -> list[int]:
+        """The files of the next message, which must be Settled."""
+        packet, fds = self._read()
+        if not packet:
+            raise errors.StartFailed("the keeper is gone")
+        if not isinstance(decode(packet), Settled):
+            self._judge(packet, fds, ())
+        return fds
+
     def expect_any(self, *kinds: type[Message]) -> tuple[Message, int]:
         """The next message, one of these kinds, and its file (-1 for none)."""
         return self._receive(kinds)
@@ -188,14 +203,14 @@ class Channel:
 
     def _read(self) -> tuple[bytes, list[int]]:
         try:
-            return sockets.receive(self.sock, MAX_TEXT * 2, 4)
+            return sockets.receive(self.sock, MAX_TEXT * 2, _MAX_FILES)
         except ConnectionResetError:  # it died with our words unread
             return b"", []
 
     def _judge(self, packet: bytes, fds: list[int], kinds: tuple[type, ...]) -> tuple[Message, int]:
         message = decode(packet)
-        wanted = 1 if isinstance(message, _WITH_FILE) else 0
-        if len(fds) == wanted and isinstance(message, kinds):
+        wanted = _FILES.get(type(message), 0)
+        if isinstance(message, kinds) and len(fds) == wanted:
             return message, fds[0] if fds else -1
         for fd in fds:
             os.close(fd)

@@ -17,9 +17,9 @@ from msgspec import Struct
 from lodge.errors import LodgeError, StartFailed
 from lodge.kernel import namespaces as ns
 from lodge.kernel import process as kernel_process
-from lodge.kernel.cgroups import Cgroup
-from lodge.runtime.process import attributes, handshake
+from lodge.runtime.process import attributes, handshake, reaper
 from lodge.runtime.process.birth import become_namespace_root
+from lodge.runtime.process.cgroup_mount import enter
 from lodge.runtime.process.gate import Gate
 from lodge.runtime.process.handshake import Channel, Mapped, Ready
 from lodge.runtime.process.hooks import HookRunner
@@ -40,7 +40,6 @@ class InitOrder(Struct, frozen=True):
     linux: Linux
     stdio: Stdio
     channel: Channel
-    cgroup: Cgroup | None
     hooks: HookRunner
     keyring: str
     gate: Gate | None
@@ -48,14 +47,17 @@ class InitOrder(Struct, frozen=True):
 
 
 class ExecOrder(Struct, frozen=True):
-    """What an exec is to do: join `flags` of the process that `target` (a pidfd) is, then execve."""
+    """What an exec is to do: join `flags` of the process that `target` (a pidfd) is, then execve.
+
+    `entries` lead into the control group: `Cgroup.prepare_entry`.
+    """
 
     becoming: Becoming
     operations: tuple[Operation, ...]
     linux: Linux
     stdio: Stdio
     channel: Channel
-    cgroup: Cgroup | None
+    entries: list[int]
     hooks: HookRunner
     keyring: str
     target: int
@@ -91,7 +93,7 @@ def _init(order: InitOrder) -> None:
     if order.mapped:
         order.channel.expect(Mapped)
     attributes.set_early(plan.becoming.process, order.linux)
-    site = Site(order.channel, order.cgroup, order.hooks)
+    site = Site(order.channel, order.hooks)
     os.umask(0)
     for operation in plan.operations:
         _perform(operation, site)
@@ -111,6 +113,8 @@ def _start(order: InitOrder, program: Program, gate: Gate) -> None:
         if order.hooks.wanted("start_container"):
             env = [f"{name}={value}" for name, value in program.env.items()]
             order.hooks.run("start_container", "created", os.getpid(), env)
+        if order.plan.becoming.extras.reaper:
+            reaper.split(order.plan.becoming.preserve)
         _execute(program, order.plan.becoming.preserve)
     except BaseException as error:
         os.write(gate.answer, handshake.failed(error))
@@ -120,12 +124,11 @@ def _start(order: InitOrder, program: Program, gate: Gate) -> None:
 def _exec(order: ExecOrder) -> None:
     _begin(order.stdio, order.keyring)
     attributes.set_early(order.becoming.process, order.linux)
-    if order.cgroup is not None:
-        order.cgroup.enter()
+    enter(order.entries)
     ns.setns(order.target, order.flags)
     if order.flags & ns.CLONE_NEWUSER:
         become_namespace_root()
-    site = Site(order.channel, None, order.hooks)
+    site = Site(order.channel, order.hooks)
     site.rootfd, site.root_path = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC), "/"
     for operation in order.operations:
         _perform(operation, site)

@@ -13,7 +13,6 @@ import os
 from msgspec import Struct
 
 from lodge.kernel import paths
-from lodge.kernel.cgroups import Cgroup
 from lodge.runtime.process.handshake import Channel
 from lodge.runtime.process.hooks import HookRunner
 
@@ -21,13 +20,12 @@ from lodge.runtime.process.hooks import HookRunner
 class Site:
     """What an init works with while it performs its plan. Descriptors in here die with the set-up.
 
-    `cgroup` is the group to enter (None for a dwelling without one), `hooks` runs the config's hooks.
+    `hooks` runs the config's hooks.
     `rootfd` is the container's root once it is mounted (O_PATH), `root_path` its name in the host's tree.
     """
 
-    def __init__(self, channel: Channel, cgroup: Cgroup | None, hooks: HookRunner) -> None:
+    def __init__(self, channel: Channel, hooks: HookRunner) -> None:
         self.channel = channel
-        self.cgroup = cgroup
         self.hooks = hooks
         self.rootfd = -1
         self.root_path = ""

@@ -30,6 +30,8 @@ from lodge.runtime.process.mounts import BindMount, CopyImageContent, MakeReadOn
 from lodge.runtime.process.names import plan_joins, plan_names
 from lodge.runtime.process.operation import Operation
 from lodge.runtime.process.rootfs import (
+    AttachRoot,
+    BecomeNamespaceRoot,
     BindRoot,
     MakeDirectory,
     MountRoot,
@@ -71,6 +73,8 @@ class Surroundings(Struct, frozen=True):
     cgroup: Cgroup | None
     held: int
     root_mounts: tuple[RootMount, ...] = ()
+    root_tree: int = -1
+    trees: dict[int, int] = {}
     filter: Filter | None = None
     apparmor: bool = False
     dies_with_keeper: bool = True
@@ -85,6 +89,8 @@ def plan_init(config: RuntimeConfig, extras: Extras, where: Surroundings) -> Pla
     check_hooks(config.hooks)
     before, after = plan_propagation(linux.rootfs_propagation)
     operations = [*plan_joins(linux), *before, _plan_root(config, where)]
+    if paths.get("user") == "":
+        operations.append(BecomeNamespaceRoot())
     operations += [CopyImageContent(c.destination, c.source) for c in extras.copy_up]
     operations += _plan_mounts(config, where, paths)
     operations += plan_devices(config)
@@ -197,6 +203,8 @@ def _plan_birth(linux: Linux, paths: dict[str, str]) -> Birth:
 
 
 def _plan_root(config: RuntimeConfig, where: Surroundings) -> Operation:
+    if where.root_tree >= 0:
+        return AttachRoot(where.place, where.root_tree)
     if where.root_mounts:
         return MountRoot(where.place, where.root_mounts)
     assert config.root is not None
@@ -212,15 +220,15 @@ def _plan_mounts(config: RuntimeConfig, where: Surroundings, paths: dict[str, st
     new_cgroup = paths.get("cgroup") == ""
     enter = EnterCgroup(where.cgroup.path if where.cgroup else "(the keeper's)", new_cgroup)
     entered = False
-    for mount in config.mounts:
+    for number, mount in enumerate(config.mounts):
         if mount.type in ("cgroup", "cgroup2") and not entered and not is_bind(mount):
             operations.append(enter)
             entered = True
-        operations.append(_plan_mount(mount, where.cgroup, private))
+        operations.append(_plan_mount(mount, where.cgroup, private, where.trees.get(number, -1)))
     return operations if entered else [*operations, enter]
 
 
-def _plan_mount(mount: Mount, cgroup: Cgroup | None, private: bool) -> Operation:
+def _plan_mount(mount: Mount, cgroup: Cgroup | None, private: bool, tree: int) -> Operation:
     options = m.parse_options(mount.options)
     destination = _absolute(mount.destination)
     if is_bind(mount):
@@ -230,7 +238,7 @@ def _plan_mount(mount: Mount, cgroup: Cgroup | None, private: bool) -> Operation
             raise InvalidArgument(
                 f"mount at {mount.destination!r}: unknown option {options.data!r} for a bind"
             )
-        return BindMount(destination, mount.source, options)
+        return BindMount(destination, mount.source, options, tree)
     if options.idmap or mount.uid_mappings:
         raise InvalidArgument(f"mount at {mount.destination!r}: only a bind can be idmapped")
     if not mount.type:

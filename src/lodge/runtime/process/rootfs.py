@@ -11,6 +11,7 @@ import os
 from lodge.errors import InvalidArgument
 from lodge.kernel import mount as m
 from lodge.kernel import paths
+from lodge.runtime.process.birth import become_namespace_root
 from lodge.runtime.process.operation import Operation, Site
 from lodge.spec.mount import Mount
 
@@ -88,6 +89,17 @@ class AttachRoot(Operation, frozen=True):
         flags = m.MOVE_MOUNT_F_EMPTY_PATH
         m.move_mount(self.tree, "", m.AT_FDCWD, self.place, flags)
         _open_root(site, self.place)
+
+
+class BecomeNamespaceRoot(Operation, frozen=True):
+    """Be root of the new user namespace, now that the last file of the host has been reached."""
+
+    def __str__(self) -> str:
+        return "become root of the user namespace"
+
+    def perform(self, _site: Site) -> None:
+        """Until here it was the host's root without its rights: owner of the engine's directories."""
+        become_namespace_root()
 
 
 class Pivot(Operation, frozen=True):

@@ -11,9 +11,10 @@ class Stdio:
     """Both ends of a program's streams, from before the clone until each side has its own.
 
     `child` are the descriptors that become 0, 1 and 2; none with a terminal, which the child opens itself.
+    `owner` is who pipes shall belong to, when that is not the caller.
     """
 
-    def __init__(self, request: StdioRequest) -> None:
+    def __init__(self, request: StdioRequest, owner: tuple[int, int] | None = None) -> None:
         self.request = request
         self.streams = Streams()
         self.child: tuple[int, ...] = ()
@@ -21,7 +22,7 @@ class Stdio:
         if request.inherit is not None:
             self.child = request.inherit
         elif not request.terminal:
-            self._open_pipes(request.stdin)
+            self._open_pipes(request.stdin, owner)
 
     def install(self) -> None:
         """In the child: put the streams in their places; until a terminal comes, /dev/null does."""
@@ -51,7 +52,7 @@ class Stdio:
         self.close_child_side()
         self.streams.close()
 
-    def _open_pipes(self, with_stdin: bool) -> None:
+    def _open_pipes(self, with_stdin: bool, owner: tuple[int, int] | None) -> None:
         try:
             if with_stdin:
                 stdin, self.streams.stdin = os.pipe2(os.O_CLOEXEC)
@@ -62,6 +63,10 @@ class Stdio:
             self._ours.append(stdout)
             self.streams.stderr, stderr = os.pipe2(os.O_CLOEXEC)
             self._ours.append(stderr)
+            if owner is not None:
+                # In a user namespace the child may pass on only what belongs to that namespace.
+                for fd in (stdin, stdout, stderr) if with_stdin else (stdout, stderr):
+                    os.fchown(fd, *owner)
         except BaseException:
             self.abandon()
             raise
