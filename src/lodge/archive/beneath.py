@@ -18,14 +18,17 @@ from lodge.errors import Corrupt
 _OPEN: Final = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _MOST_LINKS: Final = 40
 _CACHED: Final = 64
+_LONGEST: Final = 4096
 _UNCLEAN: Final = re.compile(rb"(?:^|/)\.{0,2}(?:/|$)|\0")
 
 
 def clean(name: bytes) -> bytes:
     """Return a member's name relative to the root, without ".", ".." and empty components; b"" is the root.
 
-    Raises Corrupt when the name leads out of the root or holds a NUL.
+    Raises Corrupt when the name leads out of the root, holds a NUL or is longer than any path may be.
     """
+    if len(name) > _LONGEST:
+        raise Corrupt(f"the archive has a name of {len(name)} bytes")
     if not _UNCLEAN.search(name):
         return name
     if b"\0" in name:

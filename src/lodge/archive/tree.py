@@ -60,7 +60,7 @@ def write_tree(root: int, write: Write, options: TreeOptions | None = None) -> N
     """
     options = options or TreeOptions()
     writer = TarWriter(write, precise=options.precise)
-    _Walk(writer, options).run(root)
+    TreeWriter(writer, options).run(root)
     writer.finish()
 
 
@@ -70,7 +70,7 @@ def write_member(directory: int, name: bytes, member_name: bytes, write: Write, 
     The name is one component and is not followed. This is what `docker cp` sends out of a container.
     """
     writer = TarWriter(write, precise=options.precise)
-    walk = _Walk(writer, options)
+    walk = TreeWriter(writer, options)
     status = os.stat(name, dir_fd=directory, follow_symlinks=False)
     if stat.S_ISDIR(status.st_mode):
         options.prefix = member_name + b"/"
@@ -84,8 +84,8 @@ def write_member(directory: int, name: bytes, member_name: bytes, write: Write, 
     writer.finish()
 
 
-class _Walk:
-    """One run over one tree, with a stack of each level's descriptor and the names to come."""
+class TreeWriter:
+    """Writes one tree, or single members of one; hard links among them are found."""
 
     def __init__(self, writer: TarWriter, options: TreeOptions) -> None:
         self._writer = writer

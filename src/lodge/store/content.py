@@ -17,6 +17,7 @@ from lodge.errors import Conflict, Corrupt, NotFound
 from lodge.spec.digest import Digest, hasher
 from lodge.store.durability import Durability
 from lodge.store.leases import Leases
+from lodge.store.space import disk_full_is_exhausted
 
 
 class Content:
@@ -153,6 +154,7 @@ class Ingest:
         self._algorithm = expected.algorithm if expected is not None else "sha256"
         self._written = 0
         self._fd = -1
+        self._spoiled = False
         self.digest: Digest | None = None
 
     def __enter__(self) -> Self:
@@ -173,7 +175,7 @@ class Ingest:
             return
         os.close(self._fd)
         self._fd = -1
-        if self.digest is None and not (self._resumable and self._written):
+        if self.digest is None and (self._spoiled or not self._resumable or not self._written):
             self._discard()
         if self._resumable:
             self._content.release(self._name)
@@ -193,13 +195,14 @@ class Ingest:
         """Append. Raises Corrupt when there are more bytes than were announced, OSError from the disk."""
         self._written += len(data)
         if self._size is not None and self._written > self._size:
-            self._resumable_no_more()
+            self._spoiled = True
             raise Corrupt(f"{self._expected}: longer than the {self._size} bytes that were announced")
         self._hasher.update(data)
-        done = os.write(self._fd, data)
-        while done < len(data):
-            data = memoryview(data)[done:]
+        with disk_full_is_exhausted("a blob can't be stored"):
             done = os.write(self._fd, data)
+            while done < len(data):
+                data = memoryview(data)[done:]
+                done = os.write(self._fd, data)
 
     def seal(self) -> Digest:
         """Check what was written against what was expected and return its digest, without placing it yet."""
@@ -207,7 +210,7 @@ class Ingest:
         if self._size is not None and self._written != self._size:
             raise Corrupt(f"{self._expected}: {self._written} bytes instead of {self._size}")
         if self._expected is not None and digest != self._expected:
-            self._resumable_no_more()
+            self._spoiled = True
             raise Corrupt(f"{self._expected}: the content has the digest {digest}")
         return digest
 
@@ -222,7 +225,8 @@ class Ingest:
         content, digest = self._content, self.seal()
         name = blob_marker(digest)
         if not announced:
-            content.durability.announce([name])
+            with disk_full_is_exhausted("a blob can't be stored"):
+                content.durability.announce([name])
         os.fchmod(self._fd, 0o400)
         target = content.path(digest)
         with content.leases.lock:
@@ -232,9 +236,6 @@ class Ingest:
         content.durability.placed([name])
         self.digest = digest
         return digest
-
-    def _resumable_no_more(self) -> None:
-        self._written = 0 if self._resumable else self._written
 
     def _discard(self) -> None:
         try:

@@ -118,7 +118,7 @@ class Durability:
             self._sync(names)
 
     def close(self) -> None:
-        """End the thread. What isn't settled is left to the next owner, or to the check after a power loss."""
+        """End the thread. What is not settled is left to the next owner, or to the check after a crash."""
         with self._lock:
             self._closed = True
             self._wake.notify()

@@ -16,13 +16,14 @@ from msgspec import Struct
 from lodge.archive.compression import inflate
 from lodge.archive.verified import VerifiedReader
 from lodge.errors import Corrupt, NotFound, Unsupported
-from lodge.spec.descriptor import LODGE_HOST_LAYER, Descriptor
+from lodge.spec.descriptor import LODGE_HOST_LAYER, OCI_INDEX, OCI_MANIFEST, Descriptor
 from lodge.spec.digest import Digest
 from lodge.spec.image import CONFIG_CAP, MANIFEST_CAP, ImageConfig, Index, Manifest, chain_ids
 from lodge.spec.platform import Platform, host
 from lodge.store.content import Content
 from lodge.store.layers import Layers, Staged
 from lodge.store.leases import Leases
+from lodge.store.space import disk_full_is_exhausted
 
 _DEEPEST_INDEX = 4
 _THREADS = 4
@@ -97,6 +98,32 @@ class Images:
     def manifests(self, target: Descriptor) -> list[Descriptor]:
         """Return all manifests of images under a target, in order, attestations and the like left out."""
         return list(self._manifests(target, _DEEPEST_INDEX))
+
+    def blobs(self, manifest: Descriptor) -> list[Descriptor]:
+        """Return the configuration and the layers that a manifest names. Raises NotFound, Corrupt."""
+        found = Manifest.decode(self._content.read(manifest.id, MANIFEST_CAP))
+        return [found.config, *found.layers]
+
+    def describe(self, digest: Digest) -> Descriptor | None:
+        """Return a descriptor of a blob that reads as a manifest or an index; None for any other."""
+        kinds: tuple[tuple[type[Manifest | Index], str], ...] = (
+            (Manifest, OCI_MANIFEST),
+            (Index, OCI_INDEX),
+        )
+        try:
+            size = self._content.stat(digest)
+            data = self._content.read(digest, MANIFEST_CAP) if size <= MANIFEST_CAP else b""
+        except (NotFound, Corrupt):
+            return None
+        if not data.startswith(b"{"):
+            return None
+        for kind, media_type in kinds:
+            try:
+                found = kind.decode(data)
+            except Corrupt:
+                continue
+            return Descriptor(media_type=found.media_type or media_type, digest=digest, size=size)
+        return None
 
     def _manifests(self, target: Descriptor, depth: int) -> list[Descriptor]:
         if not target.is_index:
@@ -175,7 +202,7 @@ class Images:
         Layers are unpacked in parallel and placed from the base up. A layer that another call is unpacking is
         waited for. Raises NotFound (a blob), Corrupt (a damaged or hostile layer), OSError (the disk).
         """
-        with self._leases.hold():
+        with self._leases.hold(), disk_full_is_exhausted("the image can't be unpacked"):
             while True:
                 mine, others = self._claim(image)
                 try:

@@ -40,6 +40,7 @@ class Layer(msgspec.Struct, frozen=True, kw_only=True):
     diff_id: Digest
     size: int
     link: str
+    host: bool = False
 
 
 class Staged:
@@ -140,7 +141,9 @@ class Layers:
         with self._lock:
             if self.exists(chain):
                 return self.get(chain)
-            layer = Layer(chain=chain, parent=None, diff_id=diff_id, size=0, link=self._short_name(chain))
+            layer = Layer(
+                chain=chain, parent=None, diff_id=diff_id, size=0, link=self._short_name(chain), host=True
+            )
             path = os.path.join(self._staging, f"host-{os.getpid()}-{next(self._count)}")
             os.mkdir(path, 0o700)
             os.symlink("/", os.path.join(path, "fs"))
@@ -180,6 +183,11 @@ class Layers:
             found = [os.path.join(self._links, layer.link) for layer in self.stack(chain)]
             self._lower[chain] = found
         return found
+
+    def on_host(self, chain: Digest | None) -> bool:
+        """Whether the lowest layer is the machine's own root directory."""
+        stack = self.stack(chain)
+        return bool(stack) and stack[-1].host
 
     def remove(self, chain: Digest) -> None:
         """Remove a layer; its files go in the background. Idempotent. Nothing above it may be left."""

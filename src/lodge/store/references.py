@@ -20,6 +20,7 @@ from lodge.spec.image import Index
 from lodge.spec.reference import Reference
 from lodge.store.durability import replace_file
 from lodge.store.leases import Leases
+from lodge.store.space import disk_full_is_exhausted
 
 NAME = "org.opencontainers.image.ref.name"
 CONTAINERD_NAME = "io.containerd.image.name"
@@ -64,6 +65,24 @@ class References:
             if self._names.get(name) != descriptor:
                 self._replace({**self._names, name: descriptor})
 
+    def assign(self, name: str, descriptor: Descriptor) -> None:
+        """Let a name refer to an image as `docker tag` does: no image is lost by it.
+
+        What the name referred to keeps its digest as a name when it has no other; the image that gets the
+        name needs its bare digest no more. Idempotent.
+        """
+        _check(name, descriptor)
+        with self._leases.lock, self._lock:
+            self._leases.touch(descriptor.digest)
+            old = self._names.get(name)
+            names = {**self._names, name: descriptor}
+            if name != descriptor.digest:
+                names.pop(descriptor.digest, None)
+            if old is not None and all(each.digest != old.digest for each in names.values()):
+                names[old.digest] = old
+            if names != self._names:
+                self._replace(names)
+
     def remove(self, name: str) -> None:
         """Forget a name. Idempotent. Works without a byte free on the disk."""
         with self._lock:
@@ -75,14 +94,15 @@ class References:
     def _replace(self, names: dict[str, Descriptor], *, ballast: bool = False) -> None:
         manifests = tuple(_entry(name, descriptor) for name, descriptor in sorted(names.items()))
         data = Index(schema_version=2, media_type=OCI_INDEX, manifests=manifests).encode()
-        try:
-            replace_file(self._index, data)
-        except OSError as error:
-            if not ballast or error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            # The space that was put by for this moment.
-            os.unlink(self._ballast)
-            replace_file(self._index, data)
+        with disk_full_is_exhausted("the names of images can't be written"):
+            try:
+                replace_file(self._index, data)
+            except OSError as error:
+                if not ballast or error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                    raise
+                # The space that was put by for this moment.
+                os.unlink(self._ballast)
+                replace_file(self._index, data)
         self._names = names
         if ballast:
             self._fill_ballast()

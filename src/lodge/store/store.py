@@ -12,23 +12,33 @@ from __future__ import annotations
 
 import fcntl
 import os
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from lodge.errors import Conflict, InvalidArgument
+from lodge.kernel import overlay
+from lodge.spec.descriptor import Descriptor
 from lodge.spec.digest import Digest
 from lodge.store.archives.archives import Archives
+from lodge.store.collect import Collector, Freed, Roots
 from lodge.store.content import Content
-from lodge.store.durability import Durability
+from lodge.store.durability import Durability, replace_file
+from lodge.store.host import make_host_image
 from lodge.store.images import Images
 from lodge.store.layers import Layers
 from lodge.store.leases import Leases
 from lodge.store.references import References
 from lodge.store.snapshots.contract import Snapshotter
+from lodge.store.snapshots.copying import CopyingSnapshots
 from lodge.store.snapshots.overlay import OverlaySnapshots
 from lodge.store.trash import Trash
 
-_AWKWARD = frozenset(":,\\\n\t ")
+_SNAPSHOTTERS: Final[dict[str, type[OverlaySnapshots | CopyingSnapshots]]] = {
+    "overlay": OverlaySnapshots,
+    "copy": CopyingSnapshots,
+}
+_AWKWARD: Final = frozenset(":,\\\n\t ")
 
 
 class Store:
@@ -40,7 +50,7 @@ class Store:
     snapshots: Snapshotter
     archives: Archives
 
-    def __init__(self, root: Path | str) -> None:
+    def __init__(self, root: Path | str, *, snapshotter: str | None = None) -> None:
         self.root = os.path.abspath(root)
         if _AWKWARD & set(self.root):
             # Overlay's options are one text with these as separators; escaping differs between kernels.
@@ -52,11 +62,16 @@ class Store:
         self._durability = Durability(os.path.join(self.root, "pending"))
         self.content = Content(os.path.join(self.root, "content"), self._durability, self.leases)
         self.references = References(os.path.join(self.root, "content"), self.leases)
-        self.layers = Layers(self.root, self._durability, self.leases, self.trash)
+        user_xattrs = not _may_use_trusted_xattrs(self.root)
+        self.layers = Layers(self.root, self._durability, self.leases, self.trash, user_xattrs=user_xattrs)
         self.images = Images(self.content, self.layers, self.leases)
-        self.snapshots = OverlaySnapshots(self.root, self.layers, self.leases, self.trash)
+        made = _SNAPSHOTTERS[self._choose(snapshotter, user_xattrs)]
+        self.snapshots = made(self.root, self.layers, self.leases, self.trash, user_xattrs=user_xattrs)
         self.archives = Archives(
             self.content, self.layers, self.images, self.references, self.leases, self.snapshots
+        )
+        self._collector = Collector(
+            self.content, self.layers, self.images, self.references, self.snapshots, self.leases, self.trash
         )
         self._recover()
 
@@ -73,6 +88,36 @@ class Store:
             self.trash.close()
             os.close(self._lock)
             self._lock = -1
+
+    def lease(self) -> AbstractContextManager[None]:
+        """Hold a lease for a block: what is brought or found meanwhile is not collected before its end."""
+        return self.leases.hold()
+
+    def collect(self, roots: Roots | None = None) -> Freed:
+        """Remove blobs and layers that nothing needs; `roots` adds what is needed. Safe beside everything."""
+        return self._collector.collect(roots)
+
+    def host_image(self) -> Descriptor:
+        """Make, if it isn't there, the image of this machine's own root directory; see `host`."""
+        with self.leases.hold():
+            return make_host_image(self.content, self.layers, self.snapshots)
+
+    def _choose(self, wanted: str | None, user_xattrs: bool) -> str:
+        """Return the snapshotter: the one that the root has been used with, the one wanted, or what works."""
+        record = os.path.join(self.root, "snapshotter")
+        try:
+            with open(record) as file:
+                chosen = file.read().strip()
+        except FileNotFoundError:
+            extra = ("userxattr",) if user_xattrs else ()
+            chosen = wanted or ("overlay" if overlay.supported(self.root, extra=extra) else "copy")
+        if chosen not in _SNAPSHOTTERS or wanted not in (None, *_SNAPSHOTTERS):
+            raise InvalidArgument(f"unknown snapshotter {wanted or chosen!r}", hint="overlay or copy")
+        if wanted is not None and wanted != chosen:
+            raise Conflict(f"the data root {self.root} has snapshots of the kind {chosen!r}, not {wanted!r}")
+        if not os.path.exists(record):
+            replace_file(record, chosen.encode())
+        return chosen
 
     def _own(self) -> int:
         fd = os.open(os.path.join(self.root, "store.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -100,3 +145,13 @@ class Store:
         self.layers.recover()
         self.snapshots.recover()
         self.trash.empty()
+
+
+def _may_use_trusted_xattrs(directory: str) -> bool:
+    """Whether overlay can keep its marks in `trusted.`; inside a user namespace it uses `user.` instead."""
+    try:
+        os.setxattr(directory, "trusted.lodge.probe", b"")
+        os.removexattr(directory, "trusted.lodge.probe")
+    except OSError:
+        return False
+    return True

@@ -80,9 +80,14 @@ class Loader:
                     )
                 )
             for image in loaded:
-                for name in image.names or [image.target.digest]:
-                    self._references.set(name, image.target)
+                self._name(image)
             return loaded
+
+    def _name(self, image: LoadedImage) -> None:
+        for name in image.names:
+            self._references.assign(name, image.target)
+        if image.target not in self._references.list().values():
+            self._references.set(image.target.digest, image.target)
 
     def _receive(self, stream: Readable, arrivals: _Arrivals, progress: LoadProgress | None) -> Documents:
         _, plain = inflate(stream)

@@ -7,6 +7,7 @@ directory held is not listed for the deleted one, and is listed for the new one.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from typing import Final
@@ -16,6 +17,7 @@ from lodge.store.merged import Merged
 from lodge.store.snapshots.contract import Change
 
 _OPEN: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_DEEPEST: Final = 300
 
 
 def usage(directory: str) -> tuple[int, int]:
@@ -44,9 +46,15 @@ def usage(directory: str) -> tuple[int, int]:
     return size, inodes
 
 
-def overlay_changes(upper: str, below: Merged, *, user_xattrs: bool) -> list[Change]:
-    """Compare an overlay's upper directory with the layers below it; sorted by path."""
-    return _Comparison(below, overlay_prefix(user=user_xattrs) + b"opaque").run(upper, whole=False)
+def overlay_changes(
+    upper: str, below: Merged, *, user_xattrs: bool, hidden: bytes | None = None
+) -> list[Change]:
+    """Compare an overlay's upper directory with the layers below it; sorted by path.
+
+    `hidden` is a path of which nothing is said.
+    """
+    opaque = overlay_prefix(user=user_xattrs) + b"opaque"
+    return _Comparison(below, opaque, hidden).run(upper, whole=False)
 
 
 def tree_changes(tree: str, below: Merged) -> list[Change]:
@@ -61,7 +69,8 @@ class _Comparison:
     is whole everywhere.
     """
 
-    def __init__(self, below: Merged, opaque: bytes | None) -> None:
+    def __init__(self, below: Merged, opaque: bytes | None, hidden: bytes | None = None) -> None:
+        self._hidden = hidden
         self._below = below
         self._opaque = opaque
         self._found: dict[bytes, str] = {}
@@ -86,6 +95,8 @@ class _Comparison:
         return [(kind, "/" + os.fsdecode(path)) for path, kind in ordered]
 
     def _directory(self, fd: int, path: bytes, *, new: bool, whole: bool) -> None:
+        if path.count(b"/") > _DEEPEST:
+            raise OSError(errno.ENAMETOOLONG, "directories are nested too deeply", os.fsdecode(path[:200]))
         names = sorted(map(os.fsencode, os.listdir(fd)))
         prefix = path + b"/" if path else b""
         whole = whole or self._is_opaque(fd)
@@ -104,6 +115,8 @@ class _Comparison:
         self, fd: int, name: bytes, path: bytes, status: os.stat_result, *, new: bool, whole: bool
     ) -> None:
         """Note whether one thing is new, changed or deleted, and go into it if it is a directory."""
+        if path == self._hidden:
+            return
         old = None if new else self._below.find(path)
         if self._opaque is not None and is_whiteout(status):
             if old is not None:

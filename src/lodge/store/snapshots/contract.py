@@ -46,6 +46,9 @@ class Snapshotter(Protocol):
     def mounts(self, key: str) -> list[Mount]:
         """Return what to mount, in order; the last is the root. Raises NotFound."""
 
+    def view_mounts(self, chain: Digest | None) -> list[Mount]:
+        """Return what to mount to see a chain read-only, without a snapshot; hold a lease meanwhile."""
+
     def remove(self, key: str) -> None:
         """Remove a snapshot. Idempotent. Returns at once; the files go in the background."""
 

@@ -7,12 +7,12 @@ of a crash. Lower directories are named by the short links of `layers`.
 from __future__ import annotations
 
 import os
-import re
 import stat
 from collections.abc import Callable
 
 from lodge.archive.tree import TreeOptions, write_tree
-from lodge.errors import AlreadyExists, InvalidArgument, NotFound
+from lodge.archive.whiteouts import overlay_prefix
+from lodge.errors import NotFound
 from lodge.spec.digest import Digest
 from lodge.spec.mount import Mount
 from lodge.store.layers import Layers
@@ -20,13 +20,12 @@ from lodge.store.leases import Leases
 from lodge.store.merged import Merged
 from lodge.store.snapshots import changes
 from lodge.store.snapshots.contract import Change
+from lodge.store.snapshots.shelf import Shelf
+from lodge.store.space import disk_full_is_exhausted
 from lodge.store.trash import Trash
 
-_KEY = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,200}")
-_NOTHING = "-"
 
-
-class OverlaySnapshots:
+class OverlaySnapshots(Shelf):
     """The snapshotter for file systems on which overlay can be mounted."""
 
     name = "overlay2"
@@ -34,16 +33,15 @@ class OverlaySnapshots:
     def __init__(
         self, root: str, layers: Layers, leases: Leases, trash: Trash, *, user_xattrs: bool = False
     ) -> None:
-        self._directory = os.path.join(root, "snapshots")
+        super().__init__(root, trash)
+        self._root = root
         self._empty = os.path.join(root, "empty")
         self._layers = layers
         self._leases = leases
-        self._trash = trash
         self._user_xattrs = user_xattrs
         # Renames and copies of metadata only would leave marks in the upper directory that make it no plain
         # difference any more; the index ties layers to one mount at a time.
         self._options = ("userxattr",) if user_xattrs else ("index=off", "redirect_dir=off", "metacopy=off")
-        os.makedirs(self._directory, mode=0o700, exist_ok=True)
         os.makedirs(self._empty, mode=0o755, exist_ok=True)
 
     def prepare(self, key: str, chain: Digest | None) -> None:
@@ -56,19 +54,18 @@ class OverlaySnapshots:
 
     def _make(self, key: str, chain: Digest | None, *, writable: bool) -> None:
         path = self._path(key)
-        with self._leases.lock:
+        with self._leases.lock, disk_full_is_exhausted("the container's files can't be made"):
             lower = self._layers.lower_directories(chain)
             top = os.stat(lower[0]) if lower else None
-            try:
-                os.mkdir(path, 0o710)
-            except FileExistsError:
-                raise AlreadyExists(f"snapshot {key} exists already") from None
+            self._begin(key)
             if writable:
                 os.mkdir(path + "/upper", 0o755)
                 os.mkdir(path + "/work", 0o700)
                 if top is not None:
                     self._copy_root(path + "/upper", top)
-            os.symlink(chain or _NOTHING, path + "/parent")
+                if self._layers.on_host(chain):
+                    self._hide_store(path + "/upper")
+            self._seal(path, chain)
 
     @staticmethod
     def _copy_root(upper: str, top: os.stat_result) -> None:
@@ -79,47 +76,37 @@ class OverlaySnapshots:
         if stat.S_IMODE(made.st_mode) != stat.S_IMODE(top.st_mode):
             os.chmod(upper, stat.S_IMODE(top.st_mode))
 
+    def _hide_store(self, upper: str) -> None:
+        """Show an empty directory where a container of the host image would see the data root itself."""
+        path = ""
+        for part in self._root.strip("/").split("/"):
+            path += f"/{part}"
+            os.mkdir(upper + path, 0o700)
+            self._copy_root(upper + path, os.stat(path))
+        os.setxattr(upper + path, overlay_prefix(user=self._user_xattrs) + b"opaque", b"y")
+
     def mounts(self, key: str) -> list[Mount]:
-        """Return one overlay mount, or a bind mount for a view of nothing or of one layer."""
-        lower = self._layers.lower_directories(self.chain(key)) or [self._empty]
+        """Return one overlay mount, or for a view what `view_mounts` says."""
+        chain = self.chain(key)
         path = self._path(key)
-        if os.path.isdir(path + "/upper"):
-            options = (
-                f"lowerdir={':'.join(lower)}",
-                f"upperdir={path}/upper",
-                f"workdir={path}/work",
-                *self._options,
-            )
-            return [Mount(type="overlay", source="overlay", options=options)]
+        if not os.path.isdir(path + "/upper"):
+            return self.view_mounts(chain)
+        lower = self._layers.lower_directories(chain) or [self._empty]
+        options = (
+            f"lowerdir={':'.join(lower)}",
+            f"upperdir={path}/upper",
+            f"workdir={path}/work",
+            *self._options,
+        )
+        return [Mount(type="overlay", source="overlay", options=options)]
+
+    def view_mounts(self, chain: Digest | None) -> list[Mount]:
+        """Return an overlay of the layers; of one layer, which overlay refuses, a bind mount."""
+        lower = self._layers.lower_directories(chain) or [self._empty]
         if len(lower) == 1:
-            return [Mount(type="bind", source=lower[0], options=("rbind", "ro"))]
-        return [
-            Mount(
-                type="overlay",
-                source="overlay",
-                options=("ro", f"lowerdir={':'.join(lower)}", *self._options),
-            )
-        ]
-
-    def remove(self, key: str) -> None:
-        """Rename it into the trash."""
-        self._trash.throw(self._path(key))
-
-    def exists(self, key: str) -> bool:
-        """Whether there is a snapshot of that key."""
-        return os.path.lexists(self._path(key) + "/parent")
-
-    def chain(self, key: str) -> Digest | None:
-        """Return what it was made from."""
-        try:
-            text = os.readlink(self._path(key) + "/parent")
-        except FileNotFoundError:
-            raise NotFound(f"snapshot {key} not found") from None
-        return None if text == _NOTHING else Digest(text)
-
-    def walk(self) -> list[str]:
-        """Return all keys."""
-        return [name for name in os.listdir(self._directory) if self.exists(name)]
+            return [Mount(type="bind", source=lower[0], options=("bind", "ro"))]
+        options = ("ro", f"lowerdir={':'.join(lower)}", *self._options)
+        return [Mount(type="overlay", source="overlay", options=options)]
 
     def upper(self, key: str) -> str:
         """Return the directory of the files that were written. Raises NotFound, also for a view."""
@@ -135,8 +122,12 @@ class OverlaySnapshots:
 
     def changes(self, key: str) -> list[Change]:
         """Compare the upper files with the layers."""
-        with Merged(self._layers.lower_directories(self.chain(key)), user_xattrs=self._user_xattrs) as below:
-            return changes.overlay_changes(self.upper(key), below, user_xattrs=self._user_xattrs)
+        chain = self.chain(key)
+        hidden = os.fsencode(self._root.strip("/")) if self._layers.on_host(chain) else None
+        with Merged(self._layers.lower_directories(chain), user_xattrs=self._user_xattrs) as below:
+            return changes.overlay_changes(
+                self.upper(key), below, user_xattrs=self._user_xattrs, hidden=hidden
+            )
 
     def archive(self, key: str, write: Callable[[bytes], object], options: TreeOptions) -> None:
         """Write the upper files."""
@@ -147,14 +138,3 @@ class OverlaySnapshots:
             write_tree(root, write, options)
         finally:
             os.close(root)
-
-    def recover(self) -> None:
-        """Remove snapshots that a crash left half made."""
-        for name in os.listdir(self._directory):
-            if not self.exists(name):
-                self._trash.throw(os.path.join(self._directory, name))
-
-    def _path(self, key: str) -> str:
-        if not _KEY.fullmatch(key):
-            raise InvalidArgument(f"invalid snapshot key {key!r}")
-        return f"{self._directory}/{key}"
