@@ -11,17 +11,20 @@ from lodge.volume import VolumeStore
 from tests.privileged.kernel.isolation import isolated
 
 
+def fill(path: str) -> None:
+    """Write until there is no room for one more page, which is an OSError."""
+    with open(path, "wb", buffering=0) as file:
+        while True:
+            file.write(b"x" * 4096)
+
+
 def test_a_disk_without_a_byte(tmp_path: Path) -> None:
     def work() -> None:
         m.mount("tmpfs", str(tmp_path), "tmpfs", 0, "size=256k")
         store = VolumeStore(tmp_path / "volumes")
         old = store.create("old", labels={"a": "b"})
-        with (
-            open(f"{old.mountpoint}/big", "wb", buffering=0) as file,
-            pytest.raises(OSError, match="No space"),
-        ):
-            while True:
-                file.write(b"x" * 4096)
+        with pytest.raises(OSError, match="No space"):
+            fill(f"{old.mountpoint}/big")
         with pytest.raises(Exhausted, match="no space left"):
             store.create("new")
         assert os.listdir(tmp_path / "volumes") == ["old"]

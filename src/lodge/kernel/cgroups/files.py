@@ -37,11 +37,9 @@ def read(path: str) -> str:
     fd = os.open(path, _READ)
     try:
         parts = []
+        # A short answer is not the end: these files answer in whole lines, as many as a page holds.
         while part := os.read(fd, 65536):
             parts.append(part)
-            if len(part) < 4096:
-                # These files answer in pages; less than one is the end, and a call is saved.
-                break
     finally:
         os.close(fd)
     return b"".join(parts).decode()
