@@ -13,13 +13,15 @@ import select
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 
 import msgspec
 
 from lodge.errors import Unavailable
 from lodge.kernel import mount
-from lodge.runtime.jobs import CONTROL_FD, MONITOR, READY, Settings
-from lodge.runtime.link import MonitorLink
+from lodge.runtime.files.orders import FileOrder, from_worker
+from lodge.runtime.jobs import CONTROL_FD, FILES, MONITOR, READY, Settings
+from lodge.runtime.link import Link, MonitorLink
 from lodge.runtime.messages import Launch
 
 _log = logging.getLogger(__name__)
@@ -108,6 +110,19 @@ class Launcher:
         link = MonitorLink(self._start(MONITOR))
         try:
             link.send(order)
+        except BaseException:
+            link.close()
+            raise
+        return link
+
+    def files(self, order: FileOrder, fds: Sequence[int] = ()) -> Link:
+        """Start a file worker with an order (see `files.orders`); the fds stay the caller's.
+
+        The link brings the answer; the worker ends by itself, and with this engine.
+        """
+        link = Link(self._start(FILES), from_worker)
+        try:
+            link.send(order, fds)
         except BaseException:
             link.close()
             raise

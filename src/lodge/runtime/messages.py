@@ -49,8 +49,7 @@ class Request(Message):
 class LogSpec(Struct, kw_only=True, omit_defaults=True):
     """Where output is logged: driver json-file, local or none; sizes in bytes, -1 for without end.
 
-    `attributes` (labels, env, tag) are kept with every entry. `logs.options.parse` makes this of Docker's
-    options.
+    `attributes` (labels, env, tag) are kept with every entry.
     """
 
     driver: str = "json-file"
@@ -217,11 +216,10 @@ class ExecState(Struct, kw_only=True, omit_defaults=True):
 
 
 class Report(Answer):
-    """Where the container stands: phase is empty, created, running or ended."""
+    """Where the container stands: `phase` is "empty" before a Launch, else a word of `runtime.states`."""
 
     id: str
     phase: str
-    paused: bool = False
     pid: int = 0
     started_at_ns: int = 0
     execs: list[ExecState] = []

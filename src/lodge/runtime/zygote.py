@@ -22,7 +22,8 @@ import msgspec
 
 from lodge.kernel import sockets
 from lodge.kernel.process import close_range, set_name, set_pdeathsig
-from lodge.runtime.jobs import CONTROL_FD, MONITOR, READY, Settings
+from lodge.runtime.files.worker import become_worker
+from lodge.runtime.jobs import CONTROL_FD, FILES, MONITOR, READY, Settings
 from lodge.runtime.monitor.birth import become_monitor
 from lodge.runtime.monitor.wings import Wings
 
@@ -107,3 +108,5 @@ def _work(job: bytes, fds: list[int], wings: Wings) -> None:
     sock = socket.socket(fileno=fds[0])
     if job == MONITOR:
         become_monitor(sock, wings.dwelling)
+    if job == FILES:
+        become_worker(sock)
