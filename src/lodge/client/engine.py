@@ -118,7 +118,9 @@ class EngineClient:
             body, headers["Content-Type"] = dumps(json).encode(), "application/json"
         response = self._exchange("POST", target(path, query), headers, body)
         if response.status >= 400:
-            raise refusal(response.status, response.read_all())
+            failure = refusal(response.status, response.read_all())
+            self.release(response)
+            raise failure
         return response
 
     def release(self, response: Response) -> None:

@@ -60,7 +60,7 @@ def loads(text: str | bytes) -> Any:
                 return value
     import json
 
-    return json.loads(text)
+    return json.loads(text, parse_constant=_Rules.parse_constant)
 
 
 def dumps(value: object) -> str:

@@ -57,7 +57,7 @@ class Unpacker:
         os.close(self._root)
 
     def unpack(self, source: ResponseFile, root: str, name: str) -> None:
-        """All members; the archive's top directory `root` (or none) becomes `name`, "." unpacks right here."""
+        """All members; the archive's top directory `root` becomes `name`, "." unpacks right here."""
         try:
             stream: Any = source
             with tarfile.open(fileobj=stream, mode="r|", bufsize=_PIECE) as archive:
