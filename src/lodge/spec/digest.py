@@ -45,7 +45,7 @@ class Digest(str):
             return text
         algorithm, colon, encoded = text.partition(":")
         length = _HEX_LENGTH.get(algorithm)
-        if length is None:
+        if length is None or not colon:
             if not colon or not _GRAMMAR.fullmatch(text):
                 raise InvalidArgument(f"invalid checksum digest format: {text[:200]!r}")
             raise InvalidArgument(f"unsupported digest algorithm: {algorithm!r}")
