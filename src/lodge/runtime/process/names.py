@@ -31,15 +31,12 @@ class JoinNamespaces(Operation, frozen=True):
         return "\n".join(f"join {kind} {path}" for kind, path in self.spaces)
 
     def perform(self, _site: Site) -> None:
-        """All files are opened first: after the mount namespace is joined their names mean something else."""
-        opened: list[tuple[str, int]] = []
-        try:
-            for kind, path in self.spaces:
-                opened.append((kind, os.open(path, os.O_RDONLY | os.O_CLOEXEC)))
-            for kind, fd in opened:
+        """A file that is no namespace of its kind is refused by setns(2)."""
+        for kind, path in self.spaces:
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
                 ns.setns(fd, ns.NAMESPACES[kind][0])
-        finally:
-            for _, fd in opened:
+            finally:
                 os.close(fd)
 
 
@@ -108,8 +105,8 @@ def plan_names(config: RuntimeConfig, linux: Linux) -> list[Operation]:
 
 
 def plan_joins(linux: Linux) -> list[Operation]:
-    """The namespaces to join in the child: the user namespace first, the mount namespace last."""
-    order = ("user", "ipc", "uts", "network", "cgroup", "mount")
+    """The namespaces that the child joins by itself; `birth` sees to user, pid and time."""
+    order = ("ipc", "uts", "network", "cgroup")
     paths = {namespace.type: namespace.path for namespace in linux.namespaces}
     spaces = tuple((kind, paths[kind]) for kind in order if paths.get(kind))
     return [JoinNamespaces(spaces)] if spaces else []

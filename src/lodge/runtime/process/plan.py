@@ -25,6 +25,7 @@ from lodge.runtime.process.devices import is_bind, plan_devices
 from lodge.runtime.process.extras import Extras
 from lodge.runtime.process.hooks import check_hooks
 from lodge.runtime.process.identity import Becoming, Filter, parse_environment, reduce_rights
+from lodge.runtime.process.listener import check_listener
 from lodge.runtime.process.masks import plan_masks
 from lodge.runtime.process.mounts import BindMount, CopyImageContent, MakeReadOnly, MountFilesystem
 from lodge.runtime.process.names import plan_joins, plan_names
@@ -87,6 +88,7 @@ def plan_init(config: RuntimeConfig, extras: Extras, where: Surroundings) -> Pla
     process, linux = _essentials(config)
     paths = _check_namespaces(linux)
     check_hooks(config.hooks)
+    check_listener(linux)
     before, after = plan_propagation(linux.rootfs_propagation)
     operations = [*plan_joins(linux), *before, _plan_root(config, where)]
     if paths.get("user") == "":
@@ -159,6 +161,8 @@ def _essentials(config: RuntimeConfig) -> tuple[Process, Linux]:
         raise InvalidArgument("root: a container needs one")
     if config.linux.mount_label:
         raise Unsupported("linux.mountLabel: this host has no SELinux")
+    if config.linux.intel_rdt is not None:
+        raise Unsupported("linux.intelRdt: this host has no resctrl")
     if config.linux.net_devices:
         raise Unsupported("linux.netDevices: moving network devices is not offered")
     return config.process, config.linux
