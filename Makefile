@@ -8,10 +8,11 @@
 #   make lock    compute requirements/*.lock anew
 #   make clean   delete what the above made here
 #
-# PYTHON chooses the interpreter (3.11 or newer), IMAGE the image of `make run`, ARGS goes to pytest or bench.
+# PYTHON chooses the interpreter (3.11 or newer), IMAGE the image of `make run` (by default one like this
+# machine), ARGS goes to pytest or bench.
 
 PYTHON ?= python3
-IMAGE ?= debian:bookworm
+IMAGE ?=
 ARGS ?=
 VENV := .venv
 SETUP = PYTHON='$(PYTHON)' VENV='$(VENV)' ./tools/setup.sh
