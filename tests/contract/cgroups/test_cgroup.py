@@ -1,6 +1,7 @@
 """What every implementation of `lodge.kernel.cgroups.contract` does."""
 
 import errno
+import mmap
 import os
 import select
 import signal
@@ -406,6 +407,28 @@ def test_memory_limits_move_up_and_down(hierarchy: Hierarchy, group: Cgroup) -> 
         assert stats.swap_limit == (None if swap == -1 else swap << 20)
     group.apply(r.Resources(memory=r.Memory(limit=-1)))
     assert group.stats().memory.limit is None
+
+
+def test_a_limit_that_memory_does_not_fit_into_is_refused(hierarchy: Hierarchy, group: Cgroup) -> None:
+    needs(hierarchy, "memory")
+    go, went = os.pipe()
+
+    def hold() -> None:
+        group.enter()
+        if os.fork() == 0:
+            kept = mmap.mmap(-1, 32 << 20)
+            kept.write(b"x" * (32 << 20))
+            os.write(went, b"x")
+            signal.pause()
+
+    with child(hold):
+        os.read(go, 1)
+        with pytest.raises(OSError, match="unable to set memory limit to 1048576") as caught:
+            group.apply(r.Resources(memory=r.Memory(limit=1 << 20, check_before_update=True)))
+        assert caught.value.errno == errno.EBUSY
+        group.kill()
+    os.close(go)
+    os.close(went)
 
 
 def test_cpu_quota_moves_up_and_down(hierarchy: Hierarchy, group: Cgroup) -> None:

@@ -310,17 +310,21 @@ class V1Cgroup:
         if memory.check_before_update and limit is not None and limit > 0:
             usage = files.read_number(f"{directory}/memory.usage_in_bytes")
             if usage > limit:
-                message = f"the memory limit {limit} is below the present use {usage}"
-                raise OSError(errno.EBUSY, message, f"{directory}/memory.limit_in_bytes")
+                raise _too_small(directory, limit)
         try:
-            files.write(f"{directory}/{steps[0][0]}", str(steps[0][1]))
+            try:
+                files.write(f"{directory}/{steps[0][0]}", str(steps[0][1]))
+            except OSError as error:
+                if error.errno != errno.EINVAL or len(steps) < 2:
+                    raise
+                steps.reverse()
+                files.write(f"{directory}/{steps[0][0]}", str(steps[0][1]))
+            for name, value in steps[1:]:
+                files.write(f"{directory}/{name}", str(value))
         except OSError as error:
-            if error.errno != errno.EINVAL or len(steps) < 2:
-                raise
-            steps.reverse()
-            files.write(f"{directory}/{steps[0][0]}", str(steps[0][1]))
-        for name, value in steps[1:]:
-            files.write(f"{directory}/{name}", str(value))
+            if error.errno == errno.EBUSY and limit is not None:
+                raise _too_small(directory, limit) from None
+            raise
 
     def _directories(self) -> list[str]:
         return [mount.directory + self.path for mount in self._hierarchy.mounts]
@@ -335,6 +339,14 @@ class V1Cgroup:
         if root is None:
             raise Unsupported(f"the host has no control group controller {controller!r}")
         return root + self.path
+
+
+def _too_small(directory: str, limit: int) -> OSError:
+    """The kernel could not push the use of memory below a new limit."""
+    usage = files.read_number(f"{directory}/memory.usage_in_bytes")
+    peak = files.read_number(f"{directory}/memory.max_usage_in_bytes")
+    message = f"unable to set memory limit to {limit} (current usage: {usage}, peak usage: {peak})"
+    return OSError(errno.EBUSY, message, f"{directory}/memory.limit_in_bytes")
 
 
 def _copy_cpuset(above: str, directory: str) -> None:

@@ -9,8 +9,11 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from lodge.errors import Unsupported
+from lodge.errors import InvalidArgument, Unsupported
 from lodge.spec.runtime import BlockIo, Cpu, Memory, Resources, ThrottleDevice
+
+# kernel/sched/sched.h: MIN_SHARES and MAX_SHARES.
+_LEAST_SHARES, _MOST_SHARES = 2, 262144
 
 
 class Write(Struct, frozen=True):
@@ -74,7 +77,7 @@ def _cpu(cpu: Cpu) -> Iterator[Write]:
     if cpu.idle is not None:
         yield Write("cpu", ("cpu.idle",), str(cpu.idle))
     if cpu.shares:
-        yield Write("cpu", ("cpu.shares",), str(cpu.shares))
+        yield Write("cpu", ("cpu.shares",), str(_shares(cpu.shares)))
     if cpu.realtime_period:
         yield Write("cpu", ("cpu.rt_period_us",), str(cpu.realtime_period))
     if cpu.realtime_runtime:
@@ -89,6 +92,15 @@ def _cpu(cpu: Cpu) -> Iterator[Write]:
         yield Write("cpuset", ("cpuset.cpus",), cpu.cpus)
     if cpu.mems:
         yield Write("cpuset", ("cpuset.mems",), cpu.mems)
+
+
+def _shares(shares: int) -> int:
+    """The kernel would take another number for one out of range, and say nothing."""
+    if shares < _LEAST_SHARES:
+        raise InvalidArgument(f"the minimum allowed cpu-shares is {_LEAST_SHARES}")
+    if shares > _MOST_SHARES:
+        raise InvalidArgument(f"the maximum allowed cpu-shares is {_MOST_SHARES}")
+    return shares
 
 
 def _block_io(block_io: BlockIo) -> Iterator[Write]:

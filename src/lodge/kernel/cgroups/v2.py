@@ -160,7 +160,7 @@ class V2Cgroup:
         if memory is not None and memory.check_before_update and memory.limit and memory.limit > 0:
             usage = files.read_number(f"{self.directory}/memory.current")
             if usage > memory.limit:
-                message = f"the memory limit {memory.limit} is below the present use {usage}"
+                message = f"unable to set memory limit to {memory.limit} (current usage: {usage})"
                 raise OSError(errno.EBUSY, message, f"{self.directory}/memory.max")
         for write in plan(self._completed(resources)):
             self._perform(write)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lodge.errors import Unsupported
+from lodge.errors import InvalidArgument, Unsupported
 from lodge.kernel.cgroups.v1_plan import limits, plan
 from lodge.spec import runtime as r
 
@@ -29,6 +29,12 @@ def test_cpu() -> None:
     }
     realtime = r.Cpu(realtime_runtime=950000, realtime_period=1000000)
     assert list(texts(r.Resources(cpu=realtime))) == ["cpu.rt_period_us", "cpu.rt_runtime_us"]
+
+
+@pytest.mark.parametrize("shares", [1, 262145])
+def test_shares_out_of_range_are_refused(shares: int) -> None:
+    with pytest.raises(InvalidArgument, match="allowed cpu-shares is"):
+        plan(r.Resources(cpu=r.Cpu(shares=shares)))
 
 
 def test_memory() -> None:
