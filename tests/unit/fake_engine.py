@@ -79,6 +79,8 @@ class FakeEngine:
         return [request for request in self.requests if request.path.startswith(path)]
 
     def close(self) -> None:
+        if self._server.fileno() < 0:
+            return
         self._server.shutdown(socket.SHUT_RDWR)
         self._server.close()
         for connection in self._open:

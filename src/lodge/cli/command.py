@@ -112,6 +112,11 @@ class Context:
         startup.start_daemon(self.address)
         return True
 
+    def close(self) -> None:
+        """Give the client's connections back."""
+        if self._engine is not None:
+            self._engine.close()
+
     def config(self) -> dict[str, Any]:
         """The user's config.json of Docker (`$DOCKER_CONFIG`), empty where there is none."""
         folder = self.environ.get("DOCKER_CONFIG") or f"{self.environ.get('HOME', '/root')}/.docker"
@@ -137,23 +142,26 @@ class Context:
         sys.stderr.flush()
 
 
-def for_each(ctx: Context, names: Sequence[str], act: Callable[[str], str | None]) -> int:
+def failures_of(ctx: Context, names: Sequence[str], act: Callable[[str], str | None]) -> list[str]:
     """Do `act` for every name, printing what it returns; refusals go to stderr and the rest goes on.
 
-    Exit code 1 when one of them failed.
+    The names that were refused come back.
     """
-    from lodge.client.failures import Refused, Unreachable
+    from lodge.client.failures import Refused
 
-    failed = 0
+    failed = []
     for name in names:
         try:
             text = act(name)
-        except Unreachable:
-            raise
         except Refused as error:
-            failed = 1
+            failed.append(name)
             ctx.err(f"Error response from daemon: {error.message}")
         else:
             if text is not None:
                 ctx.out(text)
     return failed
+
+
+def for_each(ctx: Context, names: Sequence[str], act: Callable[[str], str | None]) -> int:
+    """`failures_of` as an exit code: 1 when one of the names was refused."""
+    return 1 if failures_of(ctx, names, act) else 0

@@ -99,7 +99,11 @@ class _Invocation:
                 return 0
             if problem := self._count_problem(len(positional)):
                 return self._complain(f"lodge: {problem}", 1)
-            return command.action(_context(self._options), values, positional) or 0
+            ctx = _context(self._options)
+            try:
+                return command.action(ctx, values, positional) or 0
+            finally:
+                ctx.close()
         except UsageError as error:
             return self._complain(str(error), 125)
         except Failure as failure:

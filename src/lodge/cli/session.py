@@ -105,10 +105,12 @@ class Session:
 
     def resize(self) -> None:
         """Tell the engine how large the terminal is; a program that has ended already does not mind."""
+        if not self._tty:
+            return
         from lodge.cli.terminal import size
 
         found = size() or size(0)
-        if not (self._tty and found):
+        if found is None:
             return
         try:
             self._ctx.engine.call("POST", self._resize_path, query={"h": found[0], "w": found[1]})

@@ -23,6 +23,7 @@ def finish_wait(ctx: Context, container: str, ending: Response) -> int:
         ctx.engine.release(ending)
         answer = loads(body) if body.strip() else {}
     except (OSError, Unreachable):
+        ending.stream.close()
         return _ask_again(ctx, container)
     if error := (answer.get("Error") or {}).get("Message"):
         ctx.err(f"lodge: error waiting for container: {error}")

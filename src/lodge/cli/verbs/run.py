@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from lodge.cli.flags import Values
     from lodge.client.http1 import Response
 
+_REMOVAL_PATIENCE = 5000
+"""Milliseconds."""
+
 RUN_FLAGS = (
     *CREATE_FLAGS,
     Flag("detach", BOOL, "Let it run in the background and print its ID", short="d"),
@@ -180,11 +183,24 @@ def _run_attached(ctx: Context, values: Values, body: dict[str, Any], container:
             _start(ctx, container)
         except Failure:
             stream.stream.close()
+            if values["rm"]:
+                _await_removal(ending)
+            ending.stream.close()
             raise
         session.resize()
         if session.stream(stream):
             return 0
     return _exit_code(ctx, container, ending)
+
+
+def _await_removal(ending: Response) -> None:
+    """A container that could not start is removed too; its name should be free when the command ends."""
+    import select
+
+    poll = select.poll()
+    poll.register(ending.stream.fileno(), select.POLLIN)
+    if not ending.pending:
+        poll.poll(_REMOVAL_PATIENCE)
 
 
 def _exit_code(ctx: Context, container: str, ending: Response) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lodge.cli.command import ANY, Command, Failure, for_each
+from lodge.cli.command import ANY, Command, Failure, failures_of
 from lodge.cli.flags import BOOL, STRING, Flag
 from lodge.client.engine import quote
 
@@ -24,9 +24,9 @@ def _start(ctx: Context, values: Values, names: list[str]) -> int:
         ctx.engine.call("POST", f"/containers/{quote(name)}/start")
         return name
 
-    failed = for_each(ctx, names, one)
+    failed = failures_of(ctx, names, one)
     if failed:
-        raise Failure("Error: failed to start containers: " + ", ".join(names))
+        raise Failure("Error: failed to start containers: " + ", ".join(failed))
     return 0
 
 
