@@ -181,20 +181,22 @@ class Decoder:
         return view.form(run.stream, prefix + _unescape(text))
 
     def _render_segment(self, block: bytes, at: int, stream: int) -> tuple[bytes, int]:
-        """Many whole lines of different times, nothing but the texts wanted; and where they end.
+        """Many whole lines of one stream and different times, nothing but the texts wanted; where they end.
 
         They end at `at` when the lines there are not as usual: look at them one by one then.
         """
-        end = len(block) if len(block) - at <= _SEGMENT else block.rfind(b"\n", at, at + _SEGMENT) + 1
+        end = len(block)
+        if end - at > _SEGMENT:
+            end = block.rfind(b"\n", at, at + _SEGMENT) + 1
+        other = block.find(b'","stream":"stderr"' if stream == STDOUT else b'","stream":"stdout"', at, end)
+        if other >= 0:
+            end = block.rfind(b"\n", at, other) + 1
         segment = block[at + len(_OPEN) : end]
-        other = b'","stream":"stderr"' if stream == STDOUT else b'","stream":"stdout"'
-        mixed = segment.find(other)
-        if mixed >= 0:
-            end = segment.rfind(b"\n", 0, mixed) + 1
-            segment = segment[:end]
-            end += at + len(_OPEN) if end else at
+        # A text that ends in a backslash and an n is no line that ends here.
+        if not segment or b'\\\\n"' in segment:
+            return b"", at
         text, count = _BETWEEN.subn(b"\n", segment)
-        if not segment or count != segment.count(b"\n"):
+        if count != segment.count(b"\n"):
             return b"", at
         return self._view.form(stream, _unescape(text)), end
 

@@ -80,6 +80,10 @@ class _File:
             raise Corrupt(f"a compressed log file is broken: {error}") from error
         return b""
 
+    def read_at(self, start: int, length: int) -> bytes:
+        """Bytes of the file as it is on disk."""
+        return os.pread(self._fd, length, start)
+
     def rewind(self) -> None:
         """Start again at the beginning."""
         self.offset = 0
@@ -272,8 +276,7 @@ def _lines_from_end(file: _File, wanted: int) -> tuple[int, int]:
     wanted += 1
     while end:
         start = max(0, end - _BLOCK)
-        file.offset = start
-        block = file.read()[: end - start]
+        block = file.read_at(start, end - start)
         here = block.count(b"\n")
         if found + here >= wanted:
             place = len(block)

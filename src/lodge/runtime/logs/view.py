@@ -58,8 +58,9 @@ class Stamper:
 
     def distinct(self, ns: int) -> int:
         """The time, or one a little later that differs from the last and does not end in 0."""
-        if ns == self._last or ns % 10 == 0:
-            ns += 1 + (ns % 10 == 9)
+        ns += ns % 10 == 0
+        if ns == self._last:
+            ns += 2 if ns % 10 == 9 else 1
         self._last = ns
         return ns
 
