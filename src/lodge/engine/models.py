@@ -11,6 +11,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
+from lodge.engine.planning.mount_wishes import MountWish
 from lodge.spec.container import EndpointSettings, HealthCheck, Wish
 
 
@@ -63,7 +64,11 @@ class MountRecord(Struct, kw_only=True):
 
 
 class Container(Struct, kw_only=True):
-    """A container: the wish, and what became of it."""
+    """A container: the wish, and what became of it.
+
+    `mounts` are for people to see, `layout` is what each start mounts; `chain_id` names the image's files, ""
+    for none.
+    """
 
     id: str
     name: str
@@ -76,11 +81,13 @@ class Container(Struct, kw_only=True):
     args: list[str] = []
     state: ContainerState = field(default_factory=ContainerState)
     mounts: list[MountRecord] = []
+    layout: list[MountWish] = []
     networks: dict[str, EndpointSettings] = {}
     sandbox_id: str = ""
     restart_count: int = 0
     manually_stopped: bool = False
     snapshotter: str = "overlay"
+    chain_id: str = ""
     log_path: str = ""
     hostname_path: str = ""
     hosts_path: str = ""

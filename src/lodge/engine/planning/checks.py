@@ -21,8 +21,8 @@ from lodge.spec.container import ContainerConfig, HealthCheck, HostConfig, Resta
 
 _MILLISECOND = 10**6
 _ULIMITS = frozenset(
-    ("core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss")
-    + ("rtprio", "rttime", "sigpending", "stack")
+    {"core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss"}
+    | {"rtprio", "rttime", "sigpending", "stack"}
 )
 _PORT = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?(?:/(tcp|udp|sctp))?")
 _HOST_PORT = re.compile(r"[0-9]{1,5}(?:-[0-9]{1,5})?")

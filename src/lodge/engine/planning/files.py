@@ -48,6 +48,12 @@ def hosts(hostname: str, domainname: str, extra: Sequence[str] | None, address: 
     return "".join(lines)
 
 
+def extra_lines(extra: Sequence[str] | None, gateway: str) -> str:
+    """The lines of --add-host alone, to follow the host's own /etc/hosts."""
+    pairs = [check_extra_host(text) for text in extra or ()]
+    return "".join(f"{gateway if where == HOST_GATEWAY else where}\t{name}\n" for name, where in pairs)
+
+
 def resolv_conf(
     host_text: str,
     *,

@@ -119,7 +119,7 @@ def _process(
         capabilities=capabilities.sets(caps),
         rlimits=[rlimit(ulimit) for ulimit in host.ulimits or ()],
         no_new_privileges=options.no_new_privileges,
-        apparmor_profile=container.apparmor_profile if options.apparmor else "",
+        apparmor_profile="" if options.apparmor == security.UNCONFINED else options.apparmor,
         oom_score_adj=host.oom_score_adj,
     )
 
@@ -181,7 +181,7 @@ def exec_process(container: Container, wish: ExecWish, settings: Settings, facts
         capabilities=capabilities.sets(caps),
         rlimits=[rlimit(ulimit) for ulimit in host.ulimits or ()],
         no_new_privileges=options.no_new_privileges,
-        apparmor_profile=container.apparmor_profile if options.apparmor else "",
+        apparmor_profile="" if options.apparmor == security.UNCONFINED else options.apparmor,
     )
 
 

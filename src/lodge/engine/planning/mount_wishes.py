@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from lodge.errors import InvalidArgument
 from lodge.spec.container import HostConfig, MountPoint
+from lodge.spec.mount import Mount
 
 PROPAGATIONS = frozenset({"private", "rprivate", "slave", "rslave", "shared", "rshared"})
 _MODES = (
@@ -27,7 +28,8 @@ class MountWish(Struct, kw_only=True):
     """One mount that is wanted.
 
     `type` is bind, volume, tmpfs or image; `source` a path, an image, or empty; `name` a volume's name, empty
-    for an anonymous one. `create_source` makes a missing directory, as -v does and --mount does not.
+    for an anonymous one. `create_source` makes a missing directory, as -v does and --mount does not. `mount` is
+    what shows a volume that is no plain directory.
     """
 
     type: str
@@ -47,6 +49,7 @@ class MountWish(Struct, kw_only=True):
     tmpfs_options: tuple[str, ...] = ()
     create_source: bool = False
     inherited: bool = False
+    mount: Mount | None = None
 
 
 def clean(path: str) -> str:

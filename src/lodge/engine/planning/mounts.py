@@ -13,6 +13,7 @@ import msgspec
 from lodge.engine.planning.defaults import MOUNTS
 from lodge.engine.planning.mount_wishes import MountWish
 from lodge.engine.planning.namespaces import IPC_NONE
+from lodge.spec import mount as spec
 from lodge.spec.container import HostConfig
 from lodge.spec.runtime import Mount
 
@@ -97,11 +98,18 @@ def of_wish(wish: MountWish) -> Mount:
     """One mount of the wish."""
     if wish.type == "tmpfs":
         return Mount(destination=wish.destination, type="tmpfs", source="tmpfs", options=_tmpfs_options(wish))
+    if wish.mount is not None:
+        return _of_volume(wish, wish.mount)
     options = ["rbind" if wish.recursive else "bind"]
     if wish.read_only:
         options.append("ro" if wish.read_only_recursive is False or not wish.recursive else "rro")
     options.append(wish.propagation or "rprivate")
     return Mount(destination=wish.destination, type="bind", source=wish.source, options=options)
+
+
+def _of_volume(wish: MountWish, mount: spec.Mount) -> Mount:
+    options = [*mount.options, *(["ro"] if wish.read_only else [])]
+    return Mount(destination=wish.destination, type=mount.type, source=mount.source, options=options)
 
 
 def _tmpfs_options(wish: MountWish) -> list[str]:

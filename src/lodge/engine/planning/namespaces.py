@@ -20,7 +20,7 @@ _CONTAINER = "container:"
 _ISOLATED_NETWORKS = ("", "default", "bridge", "none")
 
 
-class Shared(Struct, kw_only=True):
+class Shared(Struct, frozen=True, kw_only=True):
     """The pids of inits whose namespaces are joined; 0 where none is."""
 
     network: int = 0

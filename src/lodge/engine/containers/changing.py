@@ -1,0 +1,99 @@
+"""Changes of a container that stays: its name, its limits, its restart policy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from lodge.engine import names
+from lodge.engine.census import Resident
+from lodge.engine.containers.news import announce
+from lodge.engine.parts import Parts
+from lodge.engine.planning import checks, limits
+from lodge.errors import Conflict, InvalidArgument
+from lodge.runtime.messages import Update
+from lodge.spec.container import HostConfig, RestartPolicy
+
+_NEVER_BY_UPDATE = ("Devices", "DeviceCgroupRules", "DeviceRequests", "CgroupParent", "Ulimits", "Init")
+
+
+async def rename(parts: Parts, resident: Resident, new_name: str) -> None:
+    """Give it another name; AlreadyExists when that is taken, InvalidArgument for no change."""
+    if not new_name:
+        raise InvalidArgument("Neither old nor new names may be empty")
+    new = names.check_container_name(new_name)
+    old = resident.container.name
+    if new == old:
+        raise InvalidArgument("Renaming a container with the same name as its current name")
+    async with resident.lock:
+        parts.census.reserve(new)
+        resident.container.name = new
+        try:
+            parts.rows.save(resident.container)
+        except BaseException:
+            resident.container.name = old
+            parts.census.release(new)
+            raise
+        parts.census.renamed(resident, old)
+        announce(parts, resident, "rename", oldName=f"/{old}")
+
+
+async def update(
+    parts: Parts, resident: Resident, given: dict[str, Any], restart: RestartPolicy | None
+) -> list[str]:
+    """Change what is given (JSON members of Limits), keep the rest; all or nothing. Gives warnings."""
+    async with resident.lock:
+        container = resident.container
+        if container.state.status in ("removing", "dead"):
+            raise Conflict(
+                f'Cannot update container {container.id}: container is marked for removal and cannot be "update".'
+            )
+        if restart is not None and restart.name:
+            checks.check_restart_policy(restart)
+            if container.wish.host.auto_remove and restart.name != "no":
+                raise InvalidArgument(
+                    "Restart policy cannot be updated because AutoRemove is enabled for the container"
+                )
+        host = _merged(container.wish.host, given)
+        warnings = limits.check(host, parts.facts, update=True)
+        if restart is not None and restart.name:
+            host.restart_policy = restart
+        if resident.keeper is not None and given and container.state.status != "restarting":
+            keeper = resident.keeper
+            await keeper.post(Update(request=keeper.next_number(), resources=limits.resources(host)))
+        container.wish.host = host
+        parts.rows.save(container)
+        announce(parts, resident, "update")
+        return warnings
+
+
+def _merged(host: HostConfig, given: dict[str, Any]) -> HostConfig:
+    """A copy with what is given; zeros and empty values say "not given", as Docker's clients send them."""
+    fields = {key: value for key, value in given.items() if key not in _NEVER_BY_UPDATE and _says(value)}
+    if fields.get("NanoCpus") and (host.cpu_quota or host.cpu_period):
+        raise InvalidArgument(
+            "Conflicting options: Nano CPUs cannot be updated as CPU Quota/Period has already been set"
+        )
+    if (fields.get("CpuQuota") or fields.get("CpuPeriod")) and host.nano_cpus:
+        raise InvalidArgument(
+            "Conflicting options: CPU Quota/Period cannot be updated as NanoCPUs has already been set"
+        )
+    memory, swap = fields.get("Memory", 0), fields.get("MemorySwap", 0)
+    if memory and host.memory_swap and not swap and memory > host.memory_swap > 0:
+        raise InvalidArgument(
+            "Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time"
+        )
+    whole = msgspec.to_builtins(host)
+    whole.update(fields)
+    try:
+        merged = msgspec.convert(whole, HostConfig)
+    except msgspec.ValidationError as error:
+        raise InvalidArgument(str(error)) from error
+    if "PidsLimit" in fields and fields["PidsLimit"] <= 0:
+        merged.pids_limit = None if fields["PidsLimit"] == 0 else -1
+    return merged
+
+
+def _says(value: Any) -> bool:
+    return value not in (None, "", 0) and value != []

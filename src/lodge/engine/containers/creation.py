@@ -1,0 +1,163 @@
+"""Making a container: the wish is checked, completed by the image, given files, a name and a row."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import time
+
+from lodge.engine import names
+from lodge.engine.census import Resident
+from lodge.engine.containers import layout
+from lodge.engine.containers.news import announce
+from lodge.engine.images.catalog import Found
+from lodge.engine.models import Container, ContainerState
+from lodge.engine.parts import Parts
+from lodge.engine.planning import checks, logging, merge
+from lodge.engine.planning.namespaces import HOST, joined
+from lodge.errors import InvalidArgument, LodgeError
+from lodge.spec.container import EndpointSettings, Wish
+
+_NETWORK_NAMES = {"default": "bridge", "": "bridge"}
+
+
+class Creator:
+    """Makes containers."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    async def create(self, name: str | None, wish: Wish, platform: str | None) -> tuple[Resident, list[str]]:
+        """Make one; nothing is left of it when this fails."""
+        parts = self._parts
+        chosen = names.check_container_name(name) if name else None
+        warnings = checks.check(wish, parts.settings, parts.facts)
+        found = await self._image(wish, platform, warnings)
+        merge.over_image(wish.config, found.config.config if found else None)
+        logging.complete(wish.host.log_config, parts.settings)
+        self._resolve_others(wish)
+        chosen = chosen or names.new_name(parts.census.taken)
+        parts.census.reserve(chosen)
+        try:
+            container = _container(names.new_id(), chosen, wish, found, parts)
+            await self._furnish(container, found)
+        except BaseException:
+            parts.census.release(chosen)
+            raise
+        resident = Resident(container)
+        parts.census.add(resident)
+        announce(parts, resident, "create")
+        return resident, warnings
+
+    async def _image(self, wish: Wish, platform: str | None, warnings: list[str]) -> Found | None:
+        if not wish.config.image:
+            raise InvalidArgument("no image was given to make the container of")
+        found = self._parts.images.find(wish.config.image, platform)
+        if warning := self._parts.images.platform_warning(found, platform):
+            warnings.append(warning)
+        await self._parts.images.unpack(found)
+        return found
+
+    def _resolve_others(self, wish: Wish) -> None:
+        """Replace names of other containers by their ids: a later rename changes nothing."""
+        host, config = wish.host, wish.config
+        for attribute in ("network_mode", "ipc_mode", "pid_mode"):
+            mode: str = getattr(host, attribute)
+            if other := joined(mode):
+                setattr(host, attribute, f"container:{self._parts.census.find(other).id}")
+        if joined(host.network_mode):
+            self._check_shared_network(wish)
+        if host.uts_mode == HOST and (config.hostname or config.domainname):
+            raise InvalidArgument("conflicting options: hostname and the UTS mode")
+
+    def _check_shared_network(self, wish: Wish) -> None:
+        host, config = wish.host, wish.config
+        for given, what in (
+            (config.hostname, "hostname"),
+            (host.links, "links"),
+            (host.dns, "dns"),
+            (host.extra_hosts, "custom host-to-IP mapping"),
+            (host.port_bindings or host.publish_all_ports, "port publishing"),
+            (config.exposed_ports and host.port_bindings, "port exposing"),
+        ):
+            if given:
+                raise InvalidArgument(
+                    f"conflicting options: {what} and the container type network mode"
+                    if what != "hostname"
+                    else "conflicting options: hostname and the network mode"
+                )
+
+    async def _furnish(self, container: Container, found: Found | None) -> None:
+        parts = self._parts
+        directory = parts.directory(container.id)
+        made = layout.Made()
+        try:
+            os.mkdir(directory, 0o710)
+            await layout.lay_out(parts, container, made)
+            parts.store.snapshots.prepare(container.id, found.chain_id if found else None)
+            made.snapshot = True
+            parts.rows.save(container)
+        except BaseException as error:
+            await parts.bridge.call(self._clear, container.id, directory, made, error)
+            raise
+
+    def _clear(self, id: str, directory: str, made: layout.Made, error: BaseException) -> None:
+        """Remove what a failed creation made; what fails here is noted with the error."""
+        try:
+            if made.snapshot:
+                self._parts.store.snapshots.remove(id)
+            for volume in made.volumes:
+                self._parts.volumes.remove(volume)
+        except (LodgeError, OSError) as further:
+            error.add_note(f"while clearing up: {further}")
+        # SAFETY: the directory is named by an id that was made here; it holds the engine's own small files.
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _container(id: str, name: str, wish: Wish, found: Found | None, parts: Parts) -> Container:
+    _name_host(id, wish, parts)
+    path, args = merge.program(wish.config)
+    directory = parts.directory(id)
+    own_files = not joined(wish.host.network_mode)
+    return Container(
+        id=id,
+        name=name,
+        created_at=time.time_ns(),
+        wish=wish,
+        image_id=found.image.id if found else "",
+        image_name=wish.config.image,
+        chain_id=str(found.chain_id or "") if found else "",
+        path=path,
+        args=args,
+        state=ContainerState(),
+        networks=_networks(wish),
+        snapshotter=parts.store.snapshots.name,
+        log_path=logging.path(wish.host.log_config, directory, id),
+        hostname_path=f"{directory}/hostname" if own_files else "",
+        hosts_path=f"{directory}/hosts" if own_files else "",
+        resolv_conf_path=f"{directory}/resolv.conf" if own_files else "",
+        healthcheck=wish.config.healthcheck,
+    )
+
+
+def _name_host(id: str, wish: Wish, parts: Parts) -> None:
+    config, host = wish.config, wish.host
+    if config.hostname:
+        return
+    if host.network_mode == HOST or host.uts_mode == HOST:
+        config.hostname = socket.gethostname()
+    elif other := joined(host.network_mode):
+        config.hostname = parts.census.find(other).container.wish.config.hostname
+    else:
+        config.hostname = id[:12]
+
+
+def _networks(wish: Wish) -> dict[str, EndpointSettings]:
+    """The places in networks, as inspect shows them: one, by the mode's name."""
+    mode = wish.host.network_mode
+    if joined(mode) or wish.config.network_disabled:
+        return {}
+    name = _NETWORK_NAMES.get(mode, mode)
+    given = wish.networking.endpoints_config or {}
+    return {name: given.get(name) or given.get(mode) or EndpointSettings()}

@@ -1,0 +1,145 @@
+"""Bringing a container to life: what a start needs is found, the monitor is launched, the program is started.
+
+Launch, clients that came early, and Start go to the monitor in one go, before it even exists. The state
+changes when its facts arrive (`facts`), in their order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+
+import msgspec
+
+from lodge.engine.census import Resident
+from lodge.engine.containers import furniture
+from lodge.engine.containers.facts import Facts
+from lodge.engine.keepers import FIRST, Keeper
+from lodge.engine.lifecycle import Fact, advance
+from lodge.engine.parts import Parts
+from lodge.engine.planning import launch, logging
+from lodge.engine.settings import DEFAULT_RUNTIME
+from lodge.errors import Conflict, InvalidArgument, LodgeError, NotModified, StartFailed
+from lodge.runtime.messages import PROCESS_WING, Launch, Start
+
+_COULD_NOT_START = 128
+_PREFIX = (
+    "failed to create task for container: failed to create shim task: OCI runtime create failed: "
+    "unable to start container process: "
+)
+
+
+class Starter:
+    """Starts containers."""
+
+    def __init__(self, parts: Parts, facts: Facts) -> None:
+        self._parts = parts
+        self._facts = facts
+
+    async def start(self, resident: Resident, *, by_policy: bool = False) -> None:
+        """Start it. NotModified when it runs, Conflict when it is being removed, StartFailed with a code."""
+        async with resident.lock:
+            self._check(resident)
+            if not by_policy:
+                resident.failures = 0
+                resident.back_off = 0.0
+                resident.container.manually_stopped = False
+            await self.launch(resident)
+
+    def _check(self, resident: Resident) -> None:
+        match resident.container.state.status:
+            case "running":
+                raise NotModified(f"container {resident.container.name} is already started")
+            case "paused":
+                raise Conflict("cannot start a paused container, try unpause instead")
+            case "removing" | "dead":
+                raise Conflict("container is marked for removal and cannot be started")
+            case _:
+                pass
+
+    async def launch(self, resident: Resident) -> None:
+        """Start it now; the caller holds the lock."""
+        try:
+            order = await self._order(resident)
+            await self._talk(resident, order)
+        except (LodgeError, OSError) as error:
+            failure = _start_failure(error)
+            self._failed(resident, failure)
+            raise failure from error
+
+    async def _order(self, resident: Resident) -> Launch:
+        parts, container = self._parts, resident.container
+        found = await furniture.find(parts, container)
+        config, host = container.wish.config, container.wish.host
+        state_dir = parts.state_directory(container.id)
+        size = host.console_size if config.tty else None
+        foreign = parts.settings.runtimes.get(host.runtime)
+        runtime_config = launch.runtime_config(container, found, parts.settings, parts.facts)
+        with_reaper = furniture.wants_init(container, parts.settings) and not found.init_path
+        if foreign is not None and host.runtime != DEFAULT_RUNTIME:
+            _suit_foreign(with_reaper=with_reaper)
+        else:
+            foreign = None
+        extras = launch.extras(container, found, reaper=with_reaper)
+        return Launch(
+            request=FIRST,
+            id=container.id,
+            bundle=state_dir,
+            state_dir=state_dir,
+            config=runtime_config,
+            runtime=foreign.path if foreign else PROCESS_WING,
+            runtime_arguments=list(foreign.arguments) if foreign else [],
+            root_mounts=list(parts.store.snapshots.mounts(container.id)),
+            extras=msgspec.Raw(msgspec.json.encode(extras)),
+            terminal=config.tty,
+            stdin=config.open_stdin,
+            stdin_once=config.stdin_once,
+            window=(size[0], size[1]) if size and all(size) else None,
+            log=logging.spec(container),
+        )
+
+    async def _talk(self, resident: Resident, order: Launch) -> None:
+        resident.arrival = asyncio.get_running_loop().create_future()
+        keeper = self._facts.meet(resident, self._parts.launcher.launch(order))
+        launched = keeper.expect(order.request)
+        self._pass_early_clients(resident, keeper)
+        started = keeper.post(Start(request=keeper.next_number()))
+        await launched
+        await started
+        await resident.arrival
+
+    def _pass_early_clients(self, resident: Resident, keeper: Keeper) -> None:
+        early, resident.early = resident.early, []
+        for attach, fd in early:
+            attach.request = keeper.next_number()
+            keeper.post(attach, [fd])
+            os.close(fd)
+
+    def _failed(self, resident: Resident, failure: StartFailed) -> None:
+        state = resident.container.state
+        if resident.arrival is not None and resident.arrival.done() and not resident.arrival.cancelled():
+            return
+        advance(
+            state, Fact.START_FAILED, at=time.time_ns(), exit_code=failure.exit_code, error=failure.message
+        )
+        self._parts.rows.save(resident.container, durable=False)
+        self._facts.start_failed(resident)
+
+
+def _start_failure(error: Exception) -> StartFailed:
+    if isinstance(error, StartFailed):
+        return StartFailed(_PREFIX + error.message, exit_code=error.exit_code, hint=error.hint)
+    if isinstance(error, InvalidArgument):
+        return StartFailed(_PREFIX + error.message, exit_code=127, hint=error.hint)
+    hint = error.hint if isinstance(error, LodgeError) else None
+    return StartFailed(_PREFIX + str(error), exit_code=_COULD_NOT_START, hint=hint)
+
+
+def _suit_foreign(*, with_reaper: bool) -> None:
+    """An external runtime knows none of the extras: refuse what would be lost."""
+    if with_reaper:
+        raise InvalidArgument(
+            "--init with an external runtime needs an init program on this host",
+            hint="apt-get install tini (or catatonit)",
+        )

@@ -1,0 +1,182 @@
+"""The engine, assembled: one root directory, its hands, its parts, and the faces that callers see.
+
+`lodge.api.backend.Backend` is what it fulfils. Opened and used on one event loop; one owner a data root.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import os
+from contextlib import suppress
+
+from lodge.engine import hostfacts
+from lodge.engine.bridge import Bridge
+from lodge.engine.census import Census
+from lodge.engine.containers.committing import Committer
+from lodge.engine.containers.creation import Creator
+from lodge.engine.containers.ending import Ending
+from lodge.engine.containers.facade import Containers
+from lodge.engine.containers.facts import Facts
+from lodge.engine.containers.health import HealthKeeper
+from lodge.engine.containers.recovery import Recovery
+from lodge.engine.containers.removal import Remover
+from lodge.engine.containers.starting import Starter
+from lodge.engine.containers.stopping import Stopper
+from lodge.engine.events import EventBus
+from lodge.engine.execs import Execs
+from lodge.engine.images.catalog import Catalog
+from lodge.engine.images.facade import Images
+from lodge.engine.parts import Parts
+from lodge.engine.planning.host import HostFacts
+from lodge.engine.settings import Settings
+from lodge.engine.state.database import Database
+from lodge.engine.state.rows import Rows
+from lodge.engine.system import System
+from lodge.engine.volumes import Volumes
+from lodge.errors import Conflict, Unsupported
+from lodge.runtime.launcher import Launcher
+from lodge.store.store import Store
+
+_log = logging.getLogger(__name__)
+
+
+class Engine:
+    """Make it, `await open()`, use its faces, `await close()`. Containers live on after `close`."""
+
+    containers: Containers
+    execs: Execs
+    images: Images
+    volumes: Volumes
+    system: System
+
+    def __init__(self, settings: Settings, *, facts: HostFacts | None = None) -> None:
+        self.settings = settings
+        self._given_facts = facts
+        self._lock = -1
+        self._opened = False
+        self.parts: Parts
+        self._database: Database
+        self._ending: Ending
+
+    async def open(self) -> None:
+        """Own the root, start the zygote, meet containers again that lived on.
+
+        Conflict when another process owns the root; Unsupported for settings that can't be served.
+        """
+        self._check()
+        self._make_directories()
+        self._lock = own(self.settings.data_root)
+        try:
+            await self._assemble()
+            await Recovery(self.parts, self._facts, self._ending, self._remover, self.execs).run()
+        except BaseException:
+            await self.close()
+            raise
+
+    def _check(self) -> None:
+        settings = self.settings
+        if os.geteuid() != 0:
+            raise Unsupported(
+                "the engine needs to be root on this host", hint="run it with sudo, or as a service"
+            )
+        if settings.userns_remap:
+            raise Unsupported("userns-remap is not part of this engine yet", hint="leave the setting out")
+
+    def _make_directories(self) -> None:
+        settings = self.settings
+        # Files of containers must not be reachable for the host's users (CVE-2021-41091).
+        os.makedirs(settings.data_root, 0o710, exist_ok=True)
+        os.makedirs(os.path.join(settings.data_root, "containers"), 0o710, exist_ok=True)
+        os.makedirs(settings.exec_root, 0o711, exist_ok=True)
+        os.makedirs(os.path.join(settings.exec_root, "containers"), 0o700, exist_ok=True)
+
+    async def _assemble(self) -> None:
+        settings = self.settings
+        bridge = Bridge()
+        launcher = Launcher(settings.exec_root, settings.data_root)
+        # The zygote takes some 50 ms to start, the rest of the engine meanwhile as long.
+        starting = asyncio.ensure_future(bridge.call(launcher.open))
+        try:
+            store = Store(settings.data_root, snapshotter=settings.snapshotter or None)
+            self._database = Database(os.path.join(settings.data_root, "state.db"))
+            from lodge.volume.store import VolumeStore
+
+            volumes = VolumeStore(os.path.join(settings.data_root, "volumes"))
+            facts = self._given_facts or hostfacts.gather()
+        finally:
+            await starting
+        self.parts = Parts(
+            settings=settings,
+            facts=facts,
+            bridge=bridge,
+            rows=Rows(self._database),
+            events=EventBus(),
+            census=Census(),
+            store=store,
+            volumes=volumes,
+            launcher=launcher,
+            images=Catalog(store, bridge),
+        )
+        self._opened = True
+        self._put_together()
+
+    def _put_together(self) -> None:
+        parts = self.parts
+        health = HealthKeeper(parts)
+        self._ending = ending = Ending(parts, health)
+        self._facts = Facts(parts, ending)
+        starter = Starter(parts, self._facts)
+        stopper = Stopper(parts, starter, ending)
+        self._remover = remover = Remover(parts, stopper, ending)
+        self.execs = Execs(parts)
+        ending.start = lambda resident: starter.start(resident, by_policy=True)
+        ending.remove = lambda resident: remover.remove(resident, force=True, volumes=True)
+        health.probe = self.execs.probe
+        committer = Committer(parts, stopper)
+        self.containers = Containers(parts, Creator(parts), starter, stopper, remover, committer)
+        self.images = Images(parts)
+        self.volumes = Volumes(parts)
+        self.system = System(parts, self.images, self.volumes)
+
+    async def close(self) -> None:
+        """Leave: containers, their monitors and their logs go on. Idempotent."""
+        if self._opened:
+            self._opened = False
+            parts = self.parts
+            await self._ending.close()
+            for resident in parts.census:
+                for task in (resident.restart, resident.health):
+                    if task is not None:
+                        task.cancel()
+                if resident.keeper is not None:
+                    resident.keeper.close()
+            parts.events.close()
+            await asyncio.get_running_loop().run_in_executor(None, self._close_hands)
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    def _close_hands(self) -> None:
+        self.parts.launcher.close()
+        self.parts.bridge.close()
+        self.parts.store.close()
+
+
+def own(data_root: str) -> int:
+    """Take the data root; the fd holds it. Conflict, with who has it and what to do, when it is taken."""
+    fd = os.open(os.path.join(data_root, "engine.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        owner = os.pread(fd, 32, 0).decode(errors="replace").strip()
+        os.close(fd)
+        raise Conflict(
+            f"the data root {data_root} is in use by process {owner or 'unknown'}",
+            hint="talk to that engine through its socket, or choose another root",
+        ) from None
+    with suppress(OSError):
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+    return fd

@@ -1,0 +1,189 @@
+"""Images for whoever calls the engine; fulfils `lodge.api.backend.Images`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
+
+from lodge.engine.filters import before, check_keys, flag, prunable
+from lodge.engine.images import listing, removal, transfer
+from lodge.engine.images.catalog import Found
+from lodge.engine.models import HistoryEntry, Image, ImageDeletion, Progress, Pruned
+from lodge.engine.parts import Parts
+from lodge.errors import Conflict, InvalidArgument, Unavailable
+from lodge.spec.reference import Reference
+
+if TYPE_CHECKING:
+    from lodge.engine.pipes import Inflow, Outflow
+
+Filters = dict[str, list[str]]
+Many = list
+
+
+class Images:
+    """All images of an engine, by name, digest or id. NotFound "No such image: x:latest"."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._catalog = parts.images
+
+    async def list(self, *, all: bool, filters: Filters, shared_size: bool, digests: bool) -> Many[Image]:
+        """Those that the filters choose, the newest first. Intermediate images don't exist here."""
+        del all, digests
+        chosen = listing.select(self._catalog.all(), filters, self._catalog.find)
+        users = self._users()
+        for found in chosen:
+            found.image.containers = users.get(found.image.id, 0)
+            found.image.shared_size = self._shared_size(found) if shared_size else -1
+        return [found.image for found in chosen]
+
+    def _users(self) -> dict[str, int]:
+        users: dict[str, int] = {}
+        for resident in self._parts.census:
+            image = resident.container.image_id
+            users[image] = users.get(image, 0) + 1
+        return users
+
+    def _shared_size(self, found: Found) -> int:
+        """Bytes of layers that other images have too."""
+        others = {
+            chain for other in self._catalog.all() if other is not found for chain in other.resolved.chain_ids
+        }
+        sizes = self._parts.store.images.layer_sizes(found.resolved)
+        return sum(
+            size for chain, size in zip(found.resolved.chain_ids, sizes, strict=True) if chain in others
+        )
+
+    async def get(self, name: str, platform: str | None = None) -> Image:
+        """One image."""
+        return self._catalog.find(name, platform).image
+
+    async def history(self, name: str, platform: str | None = None) -> Many[HistoryEntry]:
+        """The steps of its making."""
+        found = self._catalog.find(name, platform)
+        return listing.history(found, self._parts.store.images.layer_sizes(found.resolved))
+
+    async def tag(self, name: str, reference: str) -> None:
+        """Give it a further name; what had the name before loses it."""
+        found = self._catalog.find(name)
+        wanted = Reference.parse(reference)
+        if wanted.digest:
+            raise InvalidArgument("refusing to create a tag with a digest reference")
+        await self._parts.bridge.call(self._set_name, str(wanted), found)
+        self._parts.events.publish("image", "tag", found.image.id, {"name": wanted.familiar()})
+
+    def _set_name(self, name: str, found: Found) -> None:
+        references = self._parts.store.references
+        old = references.list().get(name)
+        references.set(name, found.target)
+        if old is not None and old.digest != found.target.digest:
+            self.keep_unnamed(old.digest)
+        # Its name as a nameless image has done its duty.
+        references.remove(found.target.digest)
+
+    def keep_unnamed(self, digest: str) -> None:
+        """An image that lost its last name stays, dangling, until it is removed."""
+        references = self._parts.store.references
+        names = references.list()
+        if any(target.digest == digest for target in names.values()):
+            return
+        for found in self._catalog.all():
+            if found.target.digest == digest:
+                references.set(digest, found.target)
+
+    async def remove(self, name: str, *, force: bool, prune: bool) -> Many[ImageDeletion]:
+        """Untag it, and delete it when this was the last name; Conflict when something needs it."""
+        del prune
+        found = self._catalog.find(name)
+        containers = [resident.container for resident in self._parts.census]
+        plan = removal.plan(found, name, containers, force=force)
+        lines = removal.report(found, plan)
+        kept = self._chains_of_others(found)
+        lines = [line for line in lines if line.deleted not in kept]
+        await self._parts.bridge.call(self._do, found, plan)
+        for gone in plan.names:
+            shown = Reference.parse_name(gone).familiar()
+            self._parts.events.publish("image", "untag", found.image.id, {"name": shown})
+        if plan.delete:
+            self._parts.events.publish("image", "delete", found.image.id, {"name": found.image.id})
+        return lines
+
+    def _chains_of_others(self, found: Found) -> set[str]:
+        kept = {
+            str(chain)
+            for other in self._catalog.all()
+            if other.image.id != found.image.id
+            for chain in other.resolved.chain_ids
+        }
+        for resident in self._parts.census:
+            if resident.container.image_id == found.image.id:
+                kept.update(map(str, found.resolved.chain_ids))
+        return kept
+
+    def _do(self, found: Found, plan: removal.Removal) -> None:
+        references = self._parts.store.references
+        for name in plan.names:
+            references.remove(name)
+        if plan.delete:
+            for name in found.names:
+                references.remove(name)
+            self._collect()
+
+    def _collect(self) -> int:
+        freed = self._parts.store.collect()
+        self._catalog.forget()
+        return int(freed)
+
+    async def prune(self, filters: Filters) -> Pruned:
+        """Remove images that no container uses: the dangling ones, or with dangling=false all of them."""
+        check_keys(filters, ("dangling", "label", "label!", "until"))
+        only_dangling = flag(filters, "dangling", True)
+        until = before(filters)
+        used = {resident.container.image_id for resident in self._parts.census}
+        pruned = Pruned(deleted=[], image_deletions=[])
+        for found in self._catalog.all():
+            if found.image.id in used or (only_dangling and not listing.dangling(found)):
+                continue
+            if until is not None and found.image.created_at > until:
+                continue
+            if not prunable(listing.labels_of(found), filters):
+                continue
+            try:
+                lines = await self.remove(found.image.id, force=True, prune=True)
+            except Conflict:
+                continue
+            pruned.image_deletions += lines
+            pruned.reclaimed += found.image.size
+        self._parts.events.publish("image", "prune", "", {"reclaimed": str(pruned.reclaimed)})
+        return pruned
+
+    async def load(self, source: Inflow, *, quiet: bool) -> AsyncIterator[Progress]:
+        """Take in an archive."""
+        return transfer.load(self._parts, source, quiet=quiet)
+
+    async def save(self, names: Many[str], platform: str | None) -> Outflow:
+        """The named images as one archive."""
+        return await transfer.save(self._parts, names, platform)
+
+    async def import_(
+        self, source: Inflow, *, reference: str | None, message: str, changes: Many[str], platform: str | None
+    ) -> AsyncIterator[Progress]:
+        """Make an image of a plain tar."""
+        return transfer.import_(
+            self._parts, source, reference=reference, message=message, changes=changes, platform=platform
+        )
+
+    async def pull(
+        self, reference: str, *, platform: str | None, auth: dict[str, str] | None
+    ) -> AsyncIterator[Progress]:
+        """Registries are not reached yet: Unavailable, with what can be done instead."""
+        del platform, auth
+        wanted = Reference.parse(reference)
+        raise Unavailable(
+            f"pulling {wanted.familiar()} needs a registry client, which is not part of this engine yet",
+            hint="load an archive, or make a base image here: lodge image bootstrap debian:bookworm",
+        )
+
+    async def bootstrap(self, name: str, *, suite: str | None, mirror: str | None) -> AsyncIterator[Progress]:
+        """Make a base image on this machine."""
+        return transfer.bootstrap(self._parts, name, suite=suite, mirror=mirror)
