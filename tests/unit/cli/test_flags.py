@@ -35,6 +35,13 @@ TABLE = (
     Flag("never", STRING, "", refuses="it cannot be"),
 )
 
+WEIGHT_PROBLEM = (
+    'invalid argument "70000" for "--weight" flag: strconv.ParseUint: parsing "70000": value out of range'
+)
+SWITCH_PROBLEM = (
+    'invalid argument "maybe" for "-a, --all" flag: strconv.ParseBool: parsing "maybe": invalid syntax'
+)
+
 
 def parse(*words: str, mixed: bool = True) -> tuple:
     return Parser(TABLE, mixed=mixed).parse(words)
@@ -115,13 +122,11 @@ def test_flags_and_arguments_mix_or_do_not() -> None:
         ),
         (
             ["--weight=70000"],
-            'invalid argument "70000" for "--weight" flag:'
-            ' strconv.ParseUint: parsing "70000": value out of range',
+            WEIGHT_PROBLEM,
         ),
         (
             ["--all=maybe"],
-            'invalid argument "maybe" for "-a, --all" flag:'
-            ' strconv.ParseBool: parsing "maybe": invalid syntax',
+            SWITCH_PROBLEM,
         ),
         (["-m", "10x"], 'invalid argument "10x" for "-m, --memory" flag: invalid suffix: \'x\''),
         (["--never", "x"], "--never: it cannot be"),
