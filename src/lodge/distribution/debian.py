@@ -94,6 +94,8 @@ class Recipe(msgspec.Struct, frozen=True):
         words = ["mmdebstrap", "--variant=minbase", "--format=tar", f"--architectures={self.architecture}"]
         # mmdebstrap's own cleaning runs apt once more, which leaves caches that differ from run to run
         words += ["--skip=cleanup/apt", '--aptopt=APT::Install-Recommends "false"']
+        # Ubuntu's required packages do without it
+        words.append("--include=apt")
         if self.distribution == "debian":
             # without the hook, Debian 12 gets usrmerge and all of perl with it
             words.append(f"--hook-dir={_MERGED_USR}")
