@@ -55,6 +55,7 @@ class MountRoot(Operation, frozen=True):
 
     def perform(self, site: Site) -> None:
         """The mounts are the store's and `place` is ours: nothing here comes from an image."""
+        _make_parent_private(self.place)
         for root in self.mounts:
             mount_at(root, self.place)
         _open_root(site, self.place)
@@ -86,8 +87,8 @@ class AttachRoot(Operation, frozen=True):
 
     def perform(self, site: Site) -> None:
         """The init could not make these mounts: in its user namespace it has no right to their files."""
-        flags = m.MOVE_MOUNT_F_EMPTY_PATH
-        m.move_mount(self.tree, "", m.AT_FDCWD, self.place, flags)
+        _make_parent_private(self.place)
+        m.move_mount(self.tree, "", m.AT_FDCWD, self.place, m.MOVE_MOUNT_F_EMPTY_PATH)
         _open_root(site, self.place)
 
 
