@@ -76,7 +76,7 @@ class Launch(Request):
     runtime: str = PROCESS_WING
     runtime_arguments: list[str] = []
     root_mounts: list[Mount] | None = None
-    extras: msgspec.Raw | None = None
+    extras: msgspec.Raw = msgspec.Raw()
     terminal: bool = False
     stdin: bool = False
     stdin_once: bool = False
@@ -124,7 +124,7 @@ class Execute(Request):
     detach_keys: bytes = b""
     received: bytes = b""
     window: tuple[int, int] | None = None
-    extras: msgspec.Raw | None = None
+    extras: msgspec.Raw = msgspec.Raw()
 
 
 class Resize(Request):

@@ -57,9 +57,9 @@ def config_of(order: Launch) -> RuntimeConfig:
         raise InvalidArgument(f"the bundle's config.json can't be used: {error}") from error
 
 
-def decode_extras(text: msgspec.Raw | None) -> Extras | None:
+def decode_extras(text: msgspec.Raw) -> Extras | None:
     """The engine's additions; InvalidArgument for members of wrong types."""
-    if text is None:
+    if not bytes(text):
         return None
     try:
         return _decode_extras(bytes(text))
