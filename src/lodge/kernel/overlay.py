@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import time
 from collections.abc import Iterable, Sequence
 
 from lodge.kernel.mount import calls, fscontext
 
-# mount(2) copies at most one page of options, and cuts the rest off.
-_PAGE = os.sysconf("SC_PAGE_SIZE")
+_ATTRIBUTES = calls.MS_RDONLY | calls.MS_NOSUID | calls.MS_NODEV | calls.MS_NOEXEC
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 
 
 def options(lower: Sequence[str], upper: str = "", work: str = "", *, extra: Iterable[str] = ()) -> str:
@@ -68,20 +69,86 @@ def mount_overlay(
     extra: Sequence[str] = (),
     flags: int = 0,
 ) -> None:
-    """Mount an overlay, by mount(2) while the options fit into a page, else layer by layer.
+    """Mount an overlay, however many layers it has: `flags` are MS_RDONLY, NOSUID, NODEV and NOEXEC.
 
-    `flags` are MS_* for the page, and MS_RDONLY, NOSUID, NODEV, NOEXEC alike for layers.
+    By mount(2) while the options fit into a page, else layer by layer, and where the kernel is too old for
+    that with names relative to the directory that all have in common. E2BIG when even those are too long.
     """
-    data = options(lower, upper, work, extra=extra)
-    if len(os.fsencode(data)) < _PAGE:
-        calls.mount("overlay", target, "overlay", flags, data)
+    try:
+        calls.mount("overlay", target, "overlay", flags, options(lower, upper, work, extra=extra))
+    except OSError as error:
+        if error.errno != errno.E2BIG:
+            raise
+    else:
         return
-    # The lowest four flags have the same numbers as MOUNT_ATTR_*.
-    mount = fsmount_overlay(lower, upper, work, extra=extra, attributes=flags & 0xF)
+    try:
+        # These four flags have the same numbers as MOUNT_ATTR_*.
+        mount = fsmount_overlay(lower, upper, work, extra=extra, attributes=flags & _ATTRIBUTES)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOSYS):
+            raise
+        _mount_relative(target, lower, upper, work, extra, flags)
+        return
     try:
         calls.move_mount(mount, "", calls.AT_FDCWD, target, calls.MOVE_MOUNT_F_EMPTY_PATH)
     finally:
         os.close(mount)
+
+
+def mount_data(target: str, data: str, flags: int = 0) -> None:
+    """As `mount_overlay`, for a text of options such as `options` makes, of any length."""
+    words = split(data, ",")
+    layers: dict[str, str] = {}
+    extra = []
+    for word in words:
+        key, _, value = word.partition("=")
+        if key in ("lowerdir", "upperdir", "workdir"):
+            layers[key] = value
+        else:
+            extra.append(word)
+    lower = [unescape(layer) for layer in split(layers.get("lowerdir", ""), ":")]
+    upper, work = unescape(layers.get("upperdir", "")), unescape(layers.get("workdir", ""))
+    mount_overlay(target, lower, upper, work, extra=extra, flags=flags)
+
+
+def split(text: str, separator: str) -> list[str]:
+    """Split where the kernel does: not at a separator behind a backslash."""
+    parts = [""]
+    escaped = False
+    for character in text:
+        if character == separator and not escaped:
+            parts.append("")
+        else:
+            parts[-1] += character
+        escaped = character == "\\" and not escaped
+    return parts
+
+
+def unescape(text: str) -> str:
+    """Undo `escape`, and the escape of a colon."""
+    return _ESCAPED.sub(r"\1", text)
+
+
+def _mount_relative(
+    target: str, lower: Sequence[str], upper: str, work: str, extra: Sequence[str], flags: int
+) -> None:
+    """Mount with short names, from the directory that all layers are in."""
+    paths = [*lower, *([upper, work] if upper else [])]
+    top = os.path.commonpath(paths)
+    *short, short_upper, short_work = (
+        os.path.relpath(path, top) for path in (paths if upper else [*paths, top, top])
+    )
+    if not upper:
+        short_upper = short_work = ""
+    target = os.path.abspath(target)
+    here = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        # SAFETY: the working directory is the whole process's: who mounts is a process with one thread.
+        os.chdir(top)
+        calls.mount("overlay", target, "overlay", flags, options(short, short_upper, short_work, extra=extra))
+    finally:
+        os.fchdir(here)
+        os.close(here)
 
 
 def supported(directory: str, *, extra: Sequence[str] = ()) -> bool:

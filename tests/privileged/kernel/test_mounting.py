@@ -51,7 +51,7 @@ def test_a_detached_mount_leaves_nothing_behind(tmp_path: Path) -> None:
     def work() -> list[str]:
         before = len(m.mountinfo())
         context = m.fsopen("tmpfs")
-        m.fsconfig_flag(context, "noswap")
+        m.fsconfig_flag(context, "inode64")
         m.fsconfig_create(context)
         mount = m.fsmount(context, attributes=m.MOUNT_ATTR_NODEV)
         os.mkdir("file", dir_fd=mount)
@@ -117,14 +117,21 @@ def test_an_idmapped_mount(tmp_path: Path) -> None:
         ns.write_id_maps(pid, shift, shift)
         userns = ns.open_namespace(pid, "user")
         tree = m.open_tree(m.AT_FDCWD, str(source), m.OPEN_TREE_CLONE)
-        m.mount_setattr(tree, "", m.AT_EMPTY_PATH, m.MOUNT_ATTR_IDMAP, userns_fd=userns)
+        try:
+            m.mount_setattr(tree, "", m.AT_EMPTY_PATH, m.MOUNT_ATTR_IDMAP, userns_fd=userns)
+        except OSError as error:
+            return error.errno or 0
+        finally:
+            os.close(write)
+            os.waitpid(pid, 0)
+            os.close(pidfd)
         m.move_mount(tree, "", m.AT_FDCWD, str(target), m.MOVE_MOUNT_F_EMPTY_PATH)
-        os.close(write)
-        os.waitpid(pid, 0)
-        os.close(pidfd)
         return (target / "root").stat().st_uid
 
-    assert isolated(work) == "100000"
+    seen = isolated(work)
+    if seen == str(errno.EINVAL):
+        pytest.skip("the file system of temporary files can't be idmapped (tmpfs: Linux 6.3)")
+    assert seen == "100000"
 
 
 def test_a_new_root(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Overlay mounts: odd names, more layers than a page of options holds, and the probe."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from lodge.kernel import mount as m
 from lodge.kernel import namespaces as ns
 from lodge.kernel import overlay
+from lodge.kernel.seccomp.profile import kernel_version
 from lodge.spec.runtime import IdMapping
 from tests.privileged.kernel.isolation import isolated
 
@@ -23,6 +25,8 @@ def layers(top: Path, names: list[str]) -> list[str]:
 
 @pytest.mark.parametrize("new", [False, True], ids=["mount", "fsmount"])
 def test_odd_names(tmp_path: Path, new: bool) -> None:
+    if new and kernel_version() < (6, 8):
+        pytest.skip("this kernel takes no layers one by one")
     lower = layers(tmp_path, ODD)
     upper, work, target = tmp_path / "up,per\\:", tmp_path / "wo,rk\\", tmp_path / "target"
     for directory in (upper, work, target):
@@ -41,17 +45,47 @@ def test_odd_names(tmp_path: Path, new: bool) -> None:
     assert os.listdir(upper) == ["new"]
 
 
-def test_many_layers(tmp_path: Path) -> None:
-    lower = layers(tmp_path, [f"layer-with-a-long-name-{number:03}" for number in range(200)])
-    target = tmp_path / "target"
-    target.mkdir()
-
-    def action() -> int:
-        overlay.mount_overlay(str(target), lower, flags=m.MS_RDONLY | m.MS_NODEV)
-        return len(os.listdir(target))
-
+def test_many_layers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lower = layers(tmp_path, [f"layer-with-a-long-name-{number:03}" for number in range(120)])
+    for name in ("target", "upper", "work"):
+        (tmp_path / name).mkdir()
+    upper, work = str(tmp_path / "upper"), str(tmp_path / "work")
     assert len(overlay.options(lower)) > 4096
-    assert isolated(action) == "200"
+
+    def action() -> str:
+        here = os.getcwd()
+        overlay.mount_overlay(str(tmp_path / "target"), lower, flags=m.MS_RDONLY | m.MS_NODEV)
+        top = [mount for mount in m.mountinfo() if mount.mount_point == str(tmp_path / "target")][-1]
+        assert {"ro", "nodev"} <= set(top.options)
+        overlay.mount_data(str(tmp_path / "target"), overlay.options(lower, upper, work))
+        (tmp_path / "target" / "new").touch()
+        assert os.getcwd() == here
+        return f"{len(os.listdir(tmp_path / 'target'))} {os.listdir(upper)}"
+
+    assert isolated(action) == "121 ['new']"
+
+    def refuse(*args: object, **kwargs: object) -> int:
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    os.remove(tmp_path / "upper" / "new")
+    monkeypatch.setattr(overlay, "fsmount_overlay", refuse)
+    assert isolated(action) == "121 ['new']"
+
+
+def test_more_layers_than_any_way_can_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lower = layers(tmp_path, [f"{number:03}{'x' * 40}" for number in range(120)])
+    (tmp_path / "target").mkdir()
+
+    def refuse(*args: object, **kwargs: object) -> int:
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr(overlay, "fsmount_overlay", refuse)
+
+    def action() -> None:
+        with pytest.raises(OSError, match="do not fit into a page"):
+            overlay.mount_overlay(str(tmp_path / "target"), lower)
+
+    isolated(action)
 
 
 def test_the_top_layer_wins(tmp_path: Path) -> None:

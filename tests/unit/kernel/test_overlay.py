@@ -1,10 +1,13 @@
 """Overlay options: syntax that can't be broken out of."""
 
+import errno
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lodge.kernel import overlay
+from lodge.kernel.mount import mount
 
 
 def test_layers_are_given_top_first() -> None:
@@ -27,38 +30,36 @@ def test_odd_names_are_escaped() -> None:
     )
 
 
-def split(text: str, separator: str) -> list[str]:
-    """Split as the kernel does: not at a separator behind a backslash."""
-    parts, current, index = [], "", 0
-    while index < len(text):
-        if text[index] == "\\" and index + 1 < len(text):
-            current += text[index : index + 2]
-            index += 2
-        elif text[index] == separator:
-            parts.append(current)
-            current, index = "", index + 1
-        else:
-            current += text[index]
-            index += 1
-    return [*parts, current]
-
-
-def unescape(text: str) -> str:
-    result, index = "", 0
-    while index < len(text):
-        index += text[index] == "\\"
-        result += text[index : index + 1]
-        index += 1
-    return result
-
-
 NAME = st.text("ab:,\\=/ ", min_size=1, max_size=12)
 
 
 @given(st.lists(NAME, min_size=1, max_size=4), NAME, NAME)
 def test_any_name_is_read_back(lower: list[str], upper: str, work: str) -> None:
-    words = split(overlay.options(lower, upper, work), ",")
-    assert [unescape(layer) for layer in split(words[0].removeprefix("lowerdir="), ":")] == lower
-    assert unescape(words[1].removeprefix("upperdir=")) == upper
-    assert unescape(words[2].removeprefix("workdir=")) == work
+    words = overlay.split(overlay.options(lower, upper, work), ",")
+    layers = overlay.split(words[0].removeprefix("lowerdir="), ":")
+    assert [overlay.unescape(layer) for layer in layers] == lower
+    assert overlay.unescape(words[1].removeprefix("upperdir=")) == upper
+    assert overlay.unescape(words[2].removeprefix("workdir=")) == work
     assert len(words) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("a:b", ["a", "b"]),
+        ("a\\:b:c", ["a\\:b", "c"]),
+        ("a\\\\:b", ["a\\\\", "b"]),
+        ("", [""]),
+        (":", ["", ""]),
+        ("\\", ["\\"]),
+    ],
+)
+def test_texts_are_split_as_the_kernel_does(text: str, parts: list[str]) -> None:
+    assert overlay.split(text, ":") == parts
+
+
+def test_options_longer_than_a_page_are_refused_by_the_plain_call() -> None:
+    """The kernel would cut them off and mount fewer layers."""
+    with pytest.raises(OSError, match="do not fit into a page") as caught:
+        mount("overlay", "/nowhere", "overlay", 0, overlay.options(["/layer"] * 1000))
+    assert caught.value.errno == errno.E2BIG

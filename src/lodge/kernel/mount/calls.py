@@ -6,6 +6,7 @@ Constants are those of <linux/mount.h>. The calls that configure a new file syst
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 
 from lodge.kernel.syscalls import (
@@ -131,6 +132,8 @@ MOVE_MOUNT_T_SYMLINKS = 0x10
 MOVE_MOUNT_T_EMPTY_PATH = 0x40
 MOVE_MOUNT_BENEATH = 0x200
 
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
 libc.mount.argtypes = [
     ctypes.c_char_p,
     ctypes.c_char_p,
@@ -159,7 +162,12 @@ def _text(value: str | None) -> bytes | None:
 def mount(
     source: str | None, target: str, fstype: str | None, flags: int = 0, data: str | None = None
 ) -> None:
-    """mount(2). `data` is cut off by the kernel at one page (EINVAL or worse): see `fscontext` for more."""
+    """mount(2). E2BIG for `data` of a page or more: the kernel would cut it off and say nothing.
+
+    `fscontext` has no such limit, and `kernel.overlay` ways around it.
+    """
+    if data is not None and len(os.fsencode(data)) >= _PAGE:
+        raise OSError(errno.E2BIG, f"{len(data)} bytes of mount options do not fit into a page", target)
     # SAFETY: changes the caller's mount namespace; who calls this is in a namespace of its own.
     result = libc.mount(_text(source), os.fsencode(target), _text(fstype), flags, _text(data))
     check(result, target)
