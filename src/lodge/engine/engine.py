@@ -38,6 +38,7 @@ from lodge.engine.volumes import Volumes
 from lodge.errors import Conflict, Unsupported
 from lodge.runtime.launcher import Launcher
 from lodge.store.store import Store
+from lodge.volume.store import VolumeStore
 
 _log = logging.getLogger(__name__)
 
@@ -89,6 +90,7 @@ class Engine:
         # Files of containers must not be reachable for the host's users (CVE-2021-41091).
         os.makedirs(settings.data_root, 0o710, exist_ok=True)
         os.makedirs(os.path.join(settings.data_root, "containers"), 0o710, exist_ok=True)
+        os.makedirs(os.path.join(settings.data_root, "cache", "seccomp"), 0o700, exist_ok=True)
         os.makedirs(settings.exec_root, 0o711, exist_ok=True)
         os.makedirs(os.path.join(settings.exec_root, "containers"), 0o700, exist_ok=True)
 
@@ -101,8 +103,6 @@ class Engine:
         try:
             store = Store(settings.data_root, snapshotter=settings.snapshotter or None)
             self._database = Database(os.path.join(settings.data_root, "state.db"))
-            from lodge.volume.store import VolumeStore
-
             volumes = VolumeStore(os.path.join(settings.data_root, "volumes"))
             facts = self._given_facts or hostfacts.gather()
         finally:

@@ -6,6 +6,7 @@ The link never blocks; the loop watches it. The vocabulary is in `runtime.messag
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from itertools import count
 from typing import TYPE_CHECKING
@@ -17,6 +18,8 @@ from lodge.runtime.messages import Answer, Event, Failed, Request
 if TYPE_CHECKING:
     from lodge.runtime.link import MonitorLink
 
+
+_log = logging.getLogger(__name__)
 
 FIRST = 1
 """The number of the request with which a monitor is launched."""
@@ -84,7 +87,8 @@ class Keeper:
     def _readable(self) -> None:
         try:
             received = self._link.receive()
-        except OSError:
+        except OSError as error:
+            _log.warning("a monitor can't be heard any more: %s", error)
             self._end()
             return
         for message, _fds in received:
