@@ -79,6 +79,7 @@ def _remove_kernel_files() -> None:
     """Uncover /proc and /sys, whose files are none: a copy of them would not end well."""
     for place in ("/proc", "/sys"):
         try:
+            # SAFETY: in a mount namespace of this process alone, whose mounts answer to no other.
             m.umount2(place, m.MNT_DETACH | m.UMOUNT_NOFOLLOW)
         except OSError as error:
             if error.errno not in (errno.EINVAL, errno.ENOENT):
