@@ -21,6 +21,7 @@ from lodge.archive.header import Member
 from lodge.archive.reader import TarReader
 from lodge.archive.removal import remove_tree
 from lodge.archive.source import Readable
+from lodge.archive.whiteouts import OverlayWhiteouts
 from lodge.errors import Conflict, Corrupt, Exhausted
 
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -41,7 +42,7 @@ class Options:
     noOverwriteDirNonDir). `layer` lets hard links point to files that lie in a layer below.
     """
 
-    whiteouts: whiteouts.Whiteouts | None = None
+    whiteouts: OverlayWhiteouts | None = None
     owner: Callable[[int, int], Owner] | None = None
     devices: bool = True
     keep_kinds: bool = False
@@ -115,10 +116,12 @@ class _Extraction:
                 self._root(member)
                 continue
             parent, base = self._beneath.parent(path, create=True)
-            if layer is not None:
-                if base.startswith(whiteouts.PREFIX) and self._whiteout(layer, parent, base, path):
-                    continue
-                layer.note(path)
+            if (
+                layer is not None
+                and base.startswith(whiteouts.PREFIX)
+                and self._whiteout(layer, parent, base)
+            ):
+                continue
             if options.owner is not None:
                 member.uid, member.gid = options.owner(member.uid, member.gid)
             make = self._makers.get(member.type)
@@ -130,9 +133,9 @@ class _Extraction:
             # SAFETY: one fixed name in the root's own descriptor; what it held was linked from elsewhere.
             remove_tree(_LINK_FARM, self._beneath.root)
 
-    def _whiteout(self, layer: whiteouts.Whiteouts, parent: int, base: bytes, path: bytes) -> bool:
+    def _whiteout(self, layer: OverlayWhiteouts, parent: int, base: bytes) -> bool:
         if base == whiteouts.OPAQUE:
-            layer.make_opaque(parent, path.rpartition(b"/")[0])
+            layer.make_opaque(parent)
             return True
         if base.startswith(whiteouts.META):
             # AUFS's own bookkeeping; its farm of hard links is made like any directory, and goes at the end.
