@@ -16,6 +16,8 @@ IMAGE ?=
 ARGS ?=
 VENV := .venv
 SETUP = PYTHON='$(PYTHON)' VENV='$(VENV)' ./tools/setup.sh
+# docker's command, where only tests have it (see tools/setup.sh)
+export PATH := $(PATH):$(CURDIR)/$(VENV)/docker
 PYTEST = $(VENV)/bin/python -m pytest -p tests.leaks
 SUITES := style unit contract privileged clients
 

@@ -86,5 +86,25 @@ virtual_environment() {
     echo "$stamp" > "$VENV/.ready-$purpose"
 }
 
+# Docker's command for the tests of clients, where the machine has none. Only unpacked: the package would
+# install and start an engine too.
+docker_command() {
+    [ "$purpose" = test ] || return 0
+    place=$(pwd)/$VENV/docker
+    if command -v docker >/dev/null || [ -x "$place/docker" ]; then return 0; fi
+    say "unpacking docker's command into $VENV/docker"
+    mkdir -p "$place/package"
+    (
+        cd "$place/package"
+        # a package of its own since Debian 13; before, and on Ubuntu, it is part of docker.io
+        apt-get -qq download docker-cli 2>/dev/null || apt-get -qq download docker.io 2>/dev/null || exit 0
+        for package in *.deb; do dpkg -x "$package" .; done
+        mv usr/bin/docker ..
+    )
+    rm -rf "$place/package"
+    [ -x "$place/docker" ] || say "there is no package with docker's command; tests with it are skipped"
+}
+
 system_packages
 virtual_environment
+docker_command
