@@ -10,7 +10,7 @@ import os
 
 from lodge.errors import InvalidArgument
 from lodge.kernel import mount as m
-from lodge.kernel import paths
+from lodge.kernel import overlay, paths
 from lodge.runtime.process.birth import become_namespace_root
 from lodge.runtime.process.operation import Operation, Site
 from lodge.spec.mount import Mount
@@ -202,7 +202,13 @@ def mount_at(root: Mount, place: str) -> None:
     options = m.parse_options(root.options)
     bind = options.flags & m.MS_BIND or root.type == "bind"
     flags = options.flags | (m.MS_BIND if bind else 0)
-    m.mount(root.source, place, None if bind else root.type, flags, None if bind else options.data or None)
+    if root.type == "overlay":
+        # Of an image with many layers the options are longer than mount(2) takes.
+        overlay.mount_data(place, options.data, flags)
+    else:
+        m.mount(
+            root.source, place, None if bind else root.type, flags, None if bind else options.data or None
+        )
     if bind and options.flags & ~(m.MS_BIND | m.MS_REC):
         m.mount(None, place, None, options.flags | m.MS_BIND | m.MS_REMOUNT)
     for propagation in options.propagation:
