@@ -34,7 +34,16 @@ def below(root: str, path: str) -> str:
 
 def pauses(seconds: float) -> Iterator[None]:
     """Yield at once and then again after growing pauses, until the time is up."""
-    deadline = time.monotonic() + seconds
+    return pauses_until(time.monotonic() + seconds)
+
+
+def removal_deadline() -> float:
+    """When removals that begin now run out of patience (time.monotonic)."""
+    return time.monotonic() + _REMOVE_SECONDS
+
+
+def pauses_until(deadline: float) -> Iterator[None]:
+    """As `pauses`, until a moment of time.monotonic; once in any case."""
     pause = _FIRST_PAUSE
     yield
     while time.monotonic() < deadline:
@@ -71,11 +80,11 @@ def pids(directory: str, recursive: bool) -> list[int]:
     return found
 
 
-def remove(directory: str) -> None:
+def remove(directory: str, deadline: float | None = None) -> None:
     """Remove a directory and all inside it, with patience for what is busy; no error when it is gone."""
     # SAFETY: rmdir only, on a cgroup file system: no file can be lost, a group with processes stays.
     last: OSError | None = None
-    for _ in pauses(_REMOVE_SECONDS):
+    for _ in pauses_until(removal_deadline() if deadline is None else deadline):
         try:
             os.rmdir(directory)
         except FileNotFoundError:

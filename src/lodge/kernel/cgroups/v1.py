@@ -262,6 +262,7 @@ class V1Cgroup:
     def remove(self) -> None:
         """See the contract; every controller is tried before the first failure is raised."""
         failure: OSError | None = None
+        deadline = tree.removal_deadline()
         for directory in self._directories():
             try:
                 os.rmdir(directory)
@@ -269,7 +270,7 @@ class V1Cgroup:
                 continue
             except OSError:
                 try:
-                    tree.remove(directory)
+                    tree.remove(directory, deadline)
                 except OSError as error:
                     failure = failure or error
         if failure is not None:
