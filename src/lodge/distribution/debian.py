@@ -48,6 +48,8 @@ SLIM_WITHOUT = ("doc", "groff", "info", "linda", "lintian", "locale", "man")
 
 _SUITE = re.compile(r"[a-z][a-z0-9.-]{1,40}")
 _CHUNK = 1 << 20
+_TOLD = ("I: downloading", "I: extracting", "I: installing", "I: creating")
+"""Of the lines in which mmdebstrap says where it is, the ones that concern whoever waits."""
 _KEY_FOLDER = Path("/usr/share/keyrings")
 _MERGED_USR = "/usr/share/mmdebstrap/hooks/maybe-merged-usr"
 
@@ -256,8 +258,8 @@ class _Words(threading.Thread):
         for raw in self.pipe:
             line = raw.decode(errors="replace").strip()
             self.kept = [*self.kept[-19:], line]
-            if line.startswith("I: ") and not line.startswith("I: running --"):
-                self.progress(line[3:])
+            if line.startswith(_TOLD):
+                self.progress(line[3:].removesuffix("...").capitalize())
 
     def last(self) -> str:
         """The last lines that tell of an error, or else the last lines."""

@@ -123,12 +123,14 @@ def test_the_tar_and_the_words_of_mmdebstrap_are_passed_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mmdebstrap(
-        tmp_path, monkeypatch, 'echo "I: downloading" >&2; printf "%s %s" "$SOURCE_DATE_EPOCH" "$LC_ALL"'
+        tmp_path,
+        monkeypatch,
+        'echo "I: downloading packages..." >&2; echo "I: using /x as tempdir" >&2; printf "%s %s" "$SOURCE_DATE_EPOCH" "$LC_ALL"',
     )
     sink, heard = io.BytesIO(), list[str]()
     debian.write_layer(RECIPE, sink, work=tmp_path / "work", progress=heard.append)
     assert sink.getvalue() == b"300 C.UTF-8"
-    assert heard == ["downloading"]
+    assert heard == ["Downloading packages"]
     assert list((tmp_path / "work").iterdir()) == []
 
 
