@@ -93,6 +93,7 @@ class Engine:
         os.makedirs(os.path.join(settings.data_root, "cache", "seccomp"), 0o700, exist_ok=True)
         os.makedirs(settings.exec_root, 0o711, exist_ok=True)
         os.makedirs(os.path.join(settings.exec_root, "containers"), 0o700, exist_ok=True)
+        os.makedirs(os.path.join(settings.exec_root, "place"), 0o700, exist_ok=True)
 
     async def _assemble(self) -> None:
         settings = self.settings

@@ -64,10 +64,9 @@ class Execs:
         resident = self._owners.get(id)
         if resident is None or id not in resident.execs:
             fits = names.by_beginning(id, self._owners) if id else []
-            if len(fits) != 1:
+            if len(fits) != 1 or fits[0] == id:
                 raise NotFound(f"No such exec instance: {id}")
-            id = fits[0]
-            resident = self._owners[id]
+            return self._find(fits[0])
         if resident.gone:
             del self._owners[id]
             raise NotFound(f"No such exec instance: {id}")
@@ -85,7 +84,11 @@ class Execs:
     async def start(
         self, id: str, *, detach: bool, terminal: bool | None, window: tuple[int, int] | None, framed: bool
     ) -> Callable[[Handover], None] | None:
-        """Start it: at once when detached, else by the returned call, which hands the connection over."""
+        """Start it: at once when detached, else by the returned call, which hands the connection over.
+
+        Whether it has a terminal was said when it was made; what a client says now only shapes the answer.
+        """
+        del terminal
         resident, program = self._find(id)
         keeper = _check_running(resident)
         if program.exit_code is not None:
@@ -98,7 +101,7 @@ class Execs:
         program.running = True
         announce(self._parts, resident, f"exec_start: {' '.join(program.wish.command)}", execID=program.id)
         if detach:
-            await self._start_detached(resident, keeper, program, order)
+            await self._start_detached(keeper, program, order)
             return None
 
         def hand_over(client: Handover) -> None:
@@ -130,9 +133,7 @@ class Execs:
             extras=msgspec.Raw(msgspec.json.encode(extras)),
         )
 
-    async def _start_detached(
-        self, resident: Resident, keeper: Keeper, program: Exec, order: Execute
-    ) -> None:
+    async def _start_detached(self, keeper: Keeper, program: Exec, order: Execute) -> None:
         order.request = keeper.next_number()
         order.stdin = False
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -17,56 +17,8 @@ from lodge.engine.state.rows import Rows
 if TYPE_CHECKING:
     from lodge.engine.images.catalog import Catalog
     from lodge.runtime.launcher import Launcher
-    from lodge.spec.mount import Mount
     from lodge.store.store import Store
-
-
-class VolumeRecord(Protocol):
-    """What the volume room tells of a volume."""
-
-    name: str
-    driver: str
-    options: dict[str, str] | None
-    labels: dict[str, str] | None
-    created_at: int
-    mountpoint: str
-    anonymous: bool
-
-
-class VolumeStore(Protocol):
-    """The volume room, blocking and thread-safe."""
-
-    def create(
-        self,
-        name: str,
-        *,
-        driver: str = "local",
-        options: dict[str, str] | None = None,
-        labels: dict[str, str] | None = None,
-        anonymous: bool = False,
-    ) -> VolumeRecord:
-        """Make one, or give the one of this name; Conflict when that has another driver or other options."""
-        ...
-
-    def get(self, name: str) -> VolumeRecord:
-        """NotFound "get x: no such volume"."""
-        ...
-
-    def list(self) -> list[VolumeRecord]:
-        """All."""
-        ...
-
-    def remove(self, name: str) -> None:
-        """NotFound when there is none."""
-        ...
-
-    def size(self, name: str) -> int:
-        """Bytes on the disk."""
-        ...
-
-    def mount(self, name: str, subpath: str = "") -> Mount:
-        """What the runtime performs in the container."""
-        ...
+    from lodge.volume.store import VolumeStore
 
 
 class Parts(Struct):

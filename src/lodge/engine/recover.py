@@ -1,7 +1,8 @@
 """After the engine's own death: what lives, what ended meanwhile, what was lost; and what to do about each.
 
 The plan is a list of values made by a pure function of rows and findings, printed before it is done. A
-monitor that answers is met again; an exit record tells of an end; where neither is there the monitor was killed.
+monitor that answers is met again; an exit record tells of an end; where neither is there the monitor was
+killed.
 """
 
 from __future__ import annotations

@@ -206,9 +206,9 @@ class System:
         return {"HttpProxy": of("HTTP_PROXY"), "HttpsProxy": of("HTTPS_PROXY"), "NoProxy": of("NO_PROXY")}
 
     async def disk_usage(self, types: set[str]) -> dict[str, Any]:
-        """Models with their sizes: images, containers (with sizes by id), volumes; all without `types`."""
+        """Models with their sizes, as `lodge.api.backend` says; all kinds when none is named."""
         wanted = types or {"container", "image", "volume", "build-cache"}
-        found: dict[str, Any] = {"images": [], "containers": [], "volumes": [], "sizes": {}, "layers_size": 0}
+        found: dict[str, Any] = {}
         if "image" in wanted:
             images: list[Image] = await self._images.list(
                 all=True, filters={}, shared_size=True, digests=True
@@ -216,16 +216,15 @@ class System:
             found["images"] = images
             found["layers_size"] = self._layers_size()
         if "container" in wanted:
-            containers: list[Container] = [resident.container for resident in self._parts.census]
-            found["containers"] = containers
-            for container in containers:
-                written, _ = await self._parts.bridge.call(self._parts.store.snapshots.usage, container.id)
-                root = written + self._parts.images.size_of(container.image_id)
-                found["sizes"][container.id] = (written, root)
+            found["containers"] = [await self._sizes(resident.container) for resident in self._parts.census]
         if "volume" in wanted:
             volumes: list[Volume] = await self._volumes.with_sizes()
             found["volumes"] = volumes
         return found
+
+    async def _sizes(self, container: Container) -> tuple[Container, int, int]:
+        written, _ = await self._parts.bridge.call(self._parts.store.snapshots.usage, container.id)
+        return container, written, written + self._parts.images.size_of(container.image_id)
 
     def _layers_size(self) -> int:
         """Bytes of all layers of all images, each layer once."""

@@ -11,9 +11,10 @@ from contextlib import suppress
 from lodge.engine import names
 from lodge.engine.filters import before, check_keys, flag, matches_labels, prunable
 from lodge.engine.models import Pruned, Volume
-from lodge.engine.parts import Parts, VolumeRecord
+from lodge.engine.parts import Parts
 from lodge.engine.planning.mount_wishes import check_volume_name
 from lodge.errors import Conflict, LodgeError, NotFound
+from lodge.volume.record import Volume as VolumeRecord
 
 Many = list
 

@@ -47,7 +47,8 @@ async def update(
         container = resident.container
         if container.state.status in ("removing", "dead"):
             raise Conflict(
-                f'Cannot update container {container.id}: container is marked for removal and cannot be "update".'
+                f"Cannot update container {container.id}: "
+                'container is marked for removal and cannot be "update".'
             )
         if restart is not None and restart.name:
             checks.check_restart_policy(restart)
@@ -82,7 +83,8 @@ def _merged(host: HostConfig, given: dict[str, Any]) -> HostConfig:
     memory, swap = fields.get("Memory", 0), fields.get("MemorySwap", 0)
     if memory and host.memory_swap and not swap and memory > host.memory_swap > 0:
         raise InvalidArgument(
-            "Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time"
+            "Memory limit should be smaller than already set memoryswap limit,"
+            " update the memoryswap at the same time"
         )
     whole = msgspec.to_builtins(host)
     whole.update(fields)

@@ -16,8 +16,8 @@ from lodge.engine.models import Container
 from lodge.engine.parts import Parts
 from lodge.errors import Conflict, InvalidArgument, NotFound
 from lodge.spec.container import ContainerConfig
-from lodge.spec.image import ImageConfig
 from lodge.spec.reference import Reference
+from lodge.store.images import ResolvedImage
 
 _INHERITED = ("cmd", "entrypoint", "user", "working_dir", "stop_signal", "healthcheck", "volumes", "shell")
 
@@ -59,7 +59,7 @@ class Committer:
                 base,
                 wanted,
                 author=author,
-                comment=comment,
+                message=comment,
                 created_by=" ".join([container.path, *container.args]),
                 name=str(name) if name else None,
             )
@@ -67,13 +67,14 @@ class Committer:
             if paused:
                 with suppress(Conflict):
                     await self._stopper.unpause(resident)
-        further = {"comment": comment, "imageID": made, "imageRef": name.familiar() if name else ""}
-        announce(self._parts, resident, "commit", **further)
-        return str(made)
+        image = self._parts.images.find(made.digest).image.id
+        shown = name.familiar() if name else ""
+        announce(self._parts, resident, "commit", comment=comment, imageID=image, imageRef=shown)
+        return image
 
-    def _base(self, container: Container) -> ImageConfig | None:
+    def _base(self, container: Container) -> ResolvedImage:
         try:
-            return self._parts.images.find(container.image_id).config if container.image_id else None
+            return self._parts.images.find(container.image_id).resolved
         except NotFound:
             raise Conflict(
                 f"the image of container {container.name} was removed, so its layers have no names any more",

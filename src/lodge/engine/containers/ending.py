@@ -174,7 +174,7 @@ def clear_directory(path: str) -> None:
             try:
                 os.unlink(f"{path}/{name}")
             except IsADirectoryError:
-                # SAFETY: below the engine's own exec root; a bundle of an external runtime, nothing is mounted.
+                # SAFETY: below the engine's own exec root; an external runtime's bundle, nothing is mounted.
                 shutil.rmtree(f"{path}/{name}", ignore_errors=True)
     except FileNotFoundError:
         return

@@ -1,18 +1,46 @@
 """A container's files from outside: what changed, export, and copies in and out.
 
-All of it is done by short-lived workers that live inside the container's root (`runtime.files`); no path of a
-container is ever resolved here.
+All of it is done by short-lived workers that look at the container's root and at nothing else
+(`runtime.files`); no path of a container is ever resolved here.
 """
 
 from __future__ import annotations
 
+import asyncio
+import os
+import posixpath
+import stat
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
 from lodge.engine.census import Resident
-from lodge.engine.models import Change, PathStat
+from lodge.engine.containers.news import announce
+from lodge.engine.models import Change, Container, PathStat
 from lodge.engine.parts import Parts
 from lodge.engine.pipes import Inflow, Outflow
-from lodge.errors import Unsupported
+from lodge.engine.planning.mount_wishes import MountWish
+from lodge.engine.planning.mounts import of_wish
+from lodge.errors import Forbidden, InvalidArgument, NotFound, Unavailable
+from lodge.runtime.exit_record import ProcessIdentity
+from lodge.runtime.failures import error_of
+from lodge.runtime.files.orders import ArchiveIn, ArchiveOut, Export, FileOrder, PathIs, Site, StatPath
+from lodge.runtime.link import Link
+from lodge.runtime.messages import Done, Failed
 
 _KINDS = {"C": 0, "A": 1, "D": 2}
+_PIECE = 1 << 20
+# Go's os.FileMode, which Docker's clients read.
+_GO_TYPES = {
+    stat.S_IFDIR: 1 << 31,
+    stat.S_IFLNK: 1 << 27,
+    stat.S_IFBLK: 1 << 26,
+    stat.S_IFCHR: 1 << 26 | 1 << 21,
+    stat.S_IFIFO: 1 << 25,
+    stat.S_IFSOCK: 1 << 24,
+    stat.S_IFREG: 0,
+}
+_GO_BITS = {stat.S_ISUID: 1 << 23, stat.S_ISGID: 1 << 22, stat.S_ISVTX: 1 << 20}
 
 
 async def changes(parts: Parts, resident: Resident) -> list[Change]:
@@ -22,15 +50,31 @@ async def changes(parts: Parts, resident: Resident) -> list[Change]:
 
 
 async def export(parts: Parts, resident: Resident) -> Outflow:
-    raise Unsupported("later")
+    """The whole root file system as a tar, without what is mounted in it."""
+    order = Export(request=1, site=site_of(parts, resident.container))
+    _, flow = await _outgoing(parts, resident, order, "")
+    announce(parts, resident, "export")
+    return flow
 
 
 async def stat_path(parts: Parts, resident: Resident, path: str) -> PathStat:
-    raise Unsupported("later")
+    """What is at a path; NotFound in Docker's words."""
+    order = StatPath(request=1, site=site_of(parts, resident.container), path=_checked(path))
+    async with aclosing(_answers(parts.launcher.files(order))) as answers:
+        async for answer in answers:
+            if isinstance(answer, PathIs):
+                return _stat(answer)
+            _raise_failure(answer, resident, path)
+    raise Unavailable("the file worker has ended without an answer")
 
 
 async def get_archive(parts: Parts, resident: Resident, path: str) -> tuple[PathStat, Outflow]:
-    raise Unsupported("later")
+    """A file or directory as a tar; NotFound before the first byte."""
+    order = ArchiveOut(request=1, site=site_of(parts, resident.container), path=_checked(path))
+    found, flow = await _outgoing(parts, resident, order, path)
+    assert found is not None
+    announce(parts, resident, "archive-path")
+    return found, flow
 
 
 async def put_archive(
@@ -42,4 +86,174 @@ async def put_archive(
     no_overwrite_dir_non_dir: bool,
     copy_uid_gid: bool,
 ) -> None:
-    raise Unsupported("later")
+    """Unpack a tar, plain or compressed, into a directory; NotFound, InvalidArgument, Forbidden."""
+    container = resident.container
+    _check_writable(container, _checked(path))
+    order = ArchiveIn(
+        request=1,
+        site=site_of(parts, container),
+        path=path,
+        keep_kinds=no_overwrite_dir_non_dir,
+        owner=container.wish.config.user if copy_uid_gid else "",
+    )
+    reading, writing = os.pipe2(os.O_CLOEXEC)
+    try:
+        link = parts.launcher.files(order, [reading])
+    except BaseException:
+        os.close(writing)
+        raise
+    finally:
+        os.close(reading)
+    feeding = asyncio.ensure_future(parts.bridge.call(_feed, source, writing))
+    try:
+        async with aclosing(_answers(link)) as answers:
+            async for answer in answers:
+                _raise_failure(answer, resident, path)
+                if isinstance(answer, Done):
+                    break
+            else:
+                raise Unavailable("the file worker has ended without an answer")
+    finally:
+        # A source that broke off is told rather than what the worker made of its half.
+        await feeding
+    announce(parts, resident, "extract-to-dir")
+
+
+def _feed(source: Inflow, writing: int) -> None:
+    """Pass a client's bytes on to the worker; what the worker doesn't want any more is read and dropped."""
+    wanted = True
+    try:
+        while data := source.read(_PIECE):
+            view = memoryview(data)
+            while wanted and view:
+                try:
+                    view = view[os.write(writing, view) :]
+                except BrokenPipeError:
+                    wanted = False
+    finally:
+        os.close(writing)
+
+
+async def _outgoing(
+    parts: Parts, resident: Resident, order: FileOrder, path: str
+) -> tuple[PathStat | None, Outflow]:
+    """Start a worker that writes to a pipe; what it says of the path, and the pipe."""
+    reading, writing = os.pipe2(os.O_CLOEXEC)
+    try:
+        link = parts.launcher.files(order, [writing])
+    except BaseException:
+        os.close(reading)
+        raise
+    finally:
+        os.close(writing)
+    answers = _answers(link)
+    found: PathStat | None = None
+    try:
+        if isinstance(order, ArchiveOut):
+            first = await anext(answers, None)
+            _raise_failure(first, resident, path)
+            if not isinstance(first, PathIs):
+                raise Unavailable("the file worker has ended without an answer")
+            found = _stat(first)
+    except BaseException:
+        os.close(reading)
+        await answers.aclose()
+        raise
+    return found, Outflow(fd=reading, done=asyncio.ensure_future(_finish(answers, resident, path)))
+
+
+async def _finish(answers: AsyncGenerator[Any, None], resident: Resident, path: str) -> None:
+    async with aclosing(answers):
+        async for answer in answers:
+            _raise_failure(answer, resident, path)
+
+
+async def _answers(link: Link) -> AsyncGenerator[Any, None]:
+    """What a worker says, until it ends."""
+    loop = asyncio.get_running_loop()
+    news = asyncio.Event()
+    fd = link.fileno()
+    loop.add_reader(fd, news.set)
+    try:
+        while not link.ended:
+            await news.wait()
+            news.clear()
+            for answer, _fds in link.receive():
+                yield answer
+    finally:
+        loop.remove_reader(fd)
+        link.close()
+
+
+def _raise_failure(answer: Any, resident: Resident, path: str) -> None:
+    if not isinstance(answer, Failed):
+        return
+    error = error_of(answer)
+    if isinstance(error, NotFound):
+        raise NotFound(f"Could not find the file {path} in container {resident.container.name}") from error
+    raise error
+
+
+def site_of(parts: Parts, container: Container) -> Site:
+    """Where its files are: what its program sees, or, when none runs, its snapshot with its mounts."""
+    if container.state.pid:
+        try:
+            return Site(init=ProcessIdentity.of(container.state.pid))
+        except ProcessLookupError:
+            # It ends at this moment: its files are then where they are for a stopped one.
+            pass
+    mounts = [of_wish(wish) for wish in container.layout if _shown(parts, wish)]
+    return Site(
+        place=os.path.join(parts.settings.exec_root, "place"),
+        root_mounts=list(parts.store.snapshots.mounts(container.id)),
+        mounts=mounts,
+    )
+
+
+def _shown(parts: Parts, wish: MountWish) -> bool:
+    """Whether a mount of a container that does not run can be shown now."""
+    if wish.type == "bind":
+        return os.path.lexists(wish.source)
+    return wish.type == "volume" and not wish.subpath and parts.volumes.exists(wish.name)
+
+
+def _checked(path: str) -> str:
+    if not path:
+        raise InvalidArgument("bad parameter: path cannot be empty")
+    if "\0" in path:
+        raise InvalidArgument("bad parameter: path contains a null byte")
+    return path
+
+
+def _check_writable(container: Container, path: str) -> None:
+    """Forbidden in Docker's words where the container itself could not write."""
+    place = posixpath.normpath("/" + path)
+    covering = [
+        wish
+        for wish in container.layout
+        if place == wish.destination or place.startswith(wish.destination.rstrip("/") + "/")
+    ]
+    if covering:
+        if max(covering, key=lambda wish: len(wish.destination)).read_only:
+            raise Forbidden("mounted volume is marked read-only")
+    elif container.wish.host.readonly_rootfs:
+        raise Forbidden("container rootfs is marked read-only")
+
+
+def _stat(found: PathIs) -> PathStat:
+    return PathStat(
+        name=found.name,
+        size=found.size,
+        mode=go_mode(found.mode),
+        mtime=found.mtime_ns,
+        link_target=found.link_target,
+    )
+
+
+def go_mode(mode: int) -> int:
+    """A file's mode in the bits of Go's os.FileMode."""
+    made = mode & 0o777 | _GO_TYPES.get(stat.S_IFMT(mode), 0)
+    for bit, go_bit in _GO_BITS.items():
+        if mode & bit:
+            made |= go_bit
+    return made

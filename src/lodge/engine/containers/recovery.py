@@ -86,7 +86,7 @@ class Recovery:
             return
         assert isinstance(report, Report)
         container = resident.container
-        if report.phase == "running":
+        if report.phase in ("running", "paused"):
             self._take_over(resident, report)
         for state in report.execs:
             program = resident.execs.get(state.exec_id)
@@ -99,8 +99,8 @@ class Recovery:
         state = resident.container.state
         if state.status not in ("running", "paused"):
             self._facts.started(resident, report.pid, report.started_at_ns)
-        elif (state.status == "paused") != report.paused:
-            advance(state, Fact.PAUSED if report.paused else Fact.RESUMED)
+        if (state.status == "paused") != (report.phase == "paused"):
+            advance(state, Fact.PAUSED if report.phase == "paused" else Fact.RESUMED)
         state.pid = report.pid
         ran_for = max(0.0, (time.time_ns() - report.started_at_ns) / 1e9)
         resident.started_clock = time.monotonic() - ran_for

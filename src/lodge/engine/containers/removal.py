@@ -105,5 +105,5 @@ def _forget_clients(resident: Resident) -> None:
 
 
 def _clear(directory: str) -> None:
-    # SAFETY: the directory is named by a container's id and holds the engine's own files, with no mount in it.
+    # SAFETY: the directory is named by a container's id, holds the engine's own files and no mount.
     shutil.rmtree(directory, ignore_errors=True)

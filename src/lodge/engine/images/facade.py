@@ -69,27 +69,8 @@ class Images:
         wanted = Reference.parse(reference)
         if wanted.digest:
             raise InvalidArgument("refusing to create a tag with a digest reference")
-        await self._parts.bridge.call(self._set_name, str(wanted), found)
+        await self._parts.bridge.call(self._parts.store.references.assign, str(wanted), found.target)
         self._parts.events.publish("image", "tag", found.image.id, {"name": wanted.familiar()})
-
-    def _set_name(self, name: str, found: Found) -> None:
-        references = self._parts.store.references
-        old = references.list().get(name)
-        references.set(name, found.target)
-        if old is not None and old.digest != found.target.digest:
-            self.keep_unnamed(old.digest)
-        # Its name as a nameless image has done its duty.
-        references.remove(found.target.digest)
-
-    def keep_unnamed(self, digest: str) -> None:
-        """An image that lost its last name stays, dangling, until it is removed."""
-        references = self._parts.store.references
-        names = references.list()
-        if any(target.digest == digest for target in names.values()):
-            return
-        for found in self._catalog.all():
-            if found.target.digest == digest:
-                references.set(digest, found.target)
 
     async def remove(self, name: str, *, force: bool, prune: bool) -> Many[ImageDeletion]:
         """Untag it, and delete it when this was the last name; Conflict when something needs it."""
@@ -132,7 +113,7 @@ class Images:
     def _collect(self) -> int:
         freed = self._parts.store.collect()
         self._catalog.forget()
-        return int(freed)
+        return freed.size
 
     async def prune(self, filters: Filters) -> Pruned:
         """Remove images that no container uses: the dangling ones, or with dangling=false all of them."""

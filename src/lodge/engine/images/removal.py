@@ -91,8 +91,8 @@ def _refuse_running(found: Found, users: list[Container]) -> None:
     for each in users:
         if each.state.running:
             raise Conflict(
-                f"conflict: unable to delete {_short(found.image.id)} (cannot be forced) - image is being used "
-                f"by running container {_short(each.id)}"
+                f"conflict: unable to delete {_short(found.image.id)} (cannot be forced) - image is being "
+                f"used by running container {_short(each.id)}"
             )
 
 

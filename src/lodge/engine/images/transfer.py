@@ -35,7 +35,9 @@ async def load(parts: Parts, source: Inflow, *, quiet: bool) -> AsyncIterator[Pr
 
         for image in parts.store.archives.load(source, progress):
             names = [Reference.parse_name(name).familiar() for name in image.names]
-            lines = [f"Loaded image: {name}\n" for name in names] or [f"Loaded image ID: {image.id}\n"]
+            lines = [f"Loaded image: {name}\n" for name in names] or [
+                f"Loaded image ID: {image.config_digest}\n"
+            ]
             for line in lines:
                 tell(Progress(stream=line))
 
@@ -60,8 +62,8 @@ async def save(parts: Parts, names: list[str], platform: str | None) -> Outflow:
     chosen = Platform.parse(platform) if platform else None
 
     def work(fd: int) -> None:
-        with os.fdopen(fd, "wb", buffering=0) as out:
-            parts.store.archives.save([(f.target, n) for f, n in wanted], out, platform=chosen)
+        with os.fdopen(fd, "wb", buffering=1 << 20) as out:
+            parts.store.archives.save([(f.target, n) for f, n in wanted], out.write, chosen)
 
     for found, _ in wanted:
         parts.events.publish("image", "save", found.image.id, {"name": found.image.id})
@@ -76,7 +78,8 @@ async def bootstrap(
 
     def work(tell: Tell) -> None:
         if Reference.parse(wanted).familiar_name == _HOST:
-            parts.store.host_image()
+            with parts.store.lease():
+                parts.store.references.assign(str(Reference.parse(_HOST)), parts.store.host_image())
             tell(Progress(status="host shows this machine's own files, read-only, to its containers"))
             return
         from lodge.distribution.bootstrap import bootstrap as make
@@ -84,7 +87,7 @@ async def bootstrap(
         def report(status: str, current: int = 0, total: int | None = None) -> None:
             tell(Progress(status=status, current=current, total=total or 0))
 
-        with parts.store.leases.hold():
+        with parts.store.lease():
             cache = Path(parts.settings.data_root) / "cache" / "bootstrap"
             made = make(wanted, store=parts.store, cache_dir=cache, progress=report, mirror=mirror)
             target = parts.store.references.get(made.reference)

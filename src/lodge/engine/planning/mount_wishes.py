@@ -28,8 +28,8 @@ class MountWish(Struct, kw_only=True):
     """One mount that is wanted.
 
     `type` is bind, volume, tmpfs or image; `source` a path, an image, or empty; `name` a volume's name, empty
-    for an anonymous one. `create_source` makes a missing directory, as -v does and --mount does not. `mount` is
-    what shows a volume that is no plain directory.
+    for an anonymous one. `create_source` makes a missing directory, as -v does and --mount does not. `mount`
+    is what shows a volume that is no plain directory.
     """
 
     type: str
