@@ -110,31 +110,31 @@ class Layers:
     def commit(self, staged: Staged, chain: Digest, parent: Digest | None, diff_id: Digest) -> Layer:
         """Give a staged layer its name. Idempotent: when the chain is there the staged one is dropped.
 
-        The parent must be there. Raises Corrupt when a hard link's target is in no layer.
+        The parent must be there. The staged layer is used up in any case. Raises Corrupt when a hard link's
+        target is in no layer.
         """
         with self._lock:
-            if self.exists(chain):
+            try:
+                if self.exists(chain):
+                    return self.get(chain)
+                self._complete(staged, parent)
+                return self._place(staged, chain, parent, diff_id)
+            finally:
                 self.discard(staged)
-                return self.get(chain)
-            self._complete(staged, parent)
-            layer = Layer(
-                chain=chain,
-                parent=parent,
-                diff_id=diff_id,
-                size=staged.extracted.size,
-                link=self._short_name(chain),
-            )
-            with open(os.path.join(staged.path, "layer.json"), "wb") as file:
-                file.write(msgspec.json.encode(layer, enc_hook=str))
-            marker = layer_marker(chain)
-            self._durability.announce([marker])
-            with self._leases.lock:
-                self._leases.touch(chain)
-                self._link(layer, f"../layers/{chain.hex}/fs")
-                os.rename(staged.path, os.path.join(self._directory, chain.hex))
-            self._durability.placed([marker])
-            self._cache[chain] = layer
-            return layer
+
+    def _place(self, staged: Staged, chain: Digest, parent: Digest | None, diff_id: Digest) -> Layer:
+        link = self._short_name(chain)
+        layer = Layer(chain=chain, parent=parent, diff_id=diff_id, size=staged.extracted.size, link=link)
+        _describe(layer, staged.path)
+        marker = layer_marker(chain)
+        self._durability.announce([marker])
+        with self._leases.lock:
+            self._leases.touch(chain)
+            self._link(layer, f"../layers/{chain.hex}/fs")
+            os.rename(staged.path, os.path.join(self._directory, chain.hex))
+        self._durability.placed([marker])
+        self._cache[chain] = layer
+        return layer
 
     def commit_host(self, chain: Digest, diff_id: Digest) -> Layer:
         """Make the layer that stands for the machine's own root directory. It has no files of its own."""
@@ -147,8 +147,7 @@ class Layers:
             path = os.path.join(self._staging, f"host-{os.getpid()}-{next(self._count)}")
             os.mkdir(path, 0o700)
             os.symlink("/", os.path.join(path, "fs"))
-            with open(os.path.join(path, "layer.json"), "wb") as file:
-                file.write(msgspec.json.encode(layer, enc_hook=str))
+            _describe(layer, path)
             self._link(layer, "/")
             os.rename(path, os.path.join(self._directory, chain.hex))
             return layer
@@ -253,6 +252,11 @@ class Layers:
                 complete(root, staged.extracted, merged)
         finally:
             os.close(root)
+
+
+def _describe(layer: Layer, path: str) -> None:
+    with open(os.path.join(path, "layer.json"), "wb") as file:
+        file.write(msgspec.json.encode(layer, enc_hook=str))
 
 
 def layer_marker(chain: Digest) -> str:
