@@ -103,8 +103,12 @@ class Session:
             attachment.close()
             self._leave_raw()
 
-    def resize(self) -> None:
-        """Tell the engine how large the terminal is; a program that has ended already does not mind."""
+    def resize(self, *, redraw: bool = False) -> None:
+        """Tell the engine how large the terminal is; a program that has ended already does not mind.
+
+        `redraw` first tells another size: a shell that is attached to again draws its prompt only when the
+        size changes.
+        """
         if not self._tty:
             return
         from lodge.cli.terminal import size
@@ -112,8 +116,11 @@ class Session:
         found = size() or size(0)
         if found is None:
             return
+        rows, columns = found
+        sizes = [(rows + 1, columns + 1), found] if redraw else [found]
         try:
-            self._ctx.engine.call("POST", self._resize_path, query={"h": found[0], "w": found[1]})
+            for rows, columns in sizes:
+                self._ctx.engine.call("POST", self._resize_path, query={"h": rows, "w": columns})
         except LodgeError:
             pass
 

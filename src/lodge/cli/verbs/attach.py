@@ -41,7 +41,7 @@ def _attach(ctx: Context, values: Values, arguments: list[str]) -> int:
         ending = ctx.engine.open("POST", f"{path}/wait")
         query = {"stream": True, "stdin": stdin, "stdout": True, "stderr": True, "detachKeys": keys or None}
         stream = ctx.engine.hijack(f"{path}/attach", query=query)
-        session.resize()
+        session.resize(redraw=True)
         if session.stream(stream):
             raise Failure("read escape sequence")
     return finish_wait(ctx, container, ending)
