@@ -1,5 +1,6 @@
 """The kinds of dwelling that the suite runs against, each with a maker of talks."""
 
+import glob
 import os
 import shutil
 import socket
@@ -60,7 +61,11 @@ class House:
 
     def _config(self, name: str, args: list[str], cwd: str, terminal: bool) -> RuntimeConfig:
         process = Process(
-            cwd=cwd, args=args, env=[f"PATH={HOST_PATH}", "TERM=xterm"], terminal=terminal, no_new_privileges=True
+            cwd=cwd,
+            args=args,
+            env=[f"PATH={HOST_PATH}", "TERM=xterm"],
+            terminal=terminal,
+            no_new_privileges=True,
         )
         if self.rootfs is None:
             return RuntimeConfig(oci_version="1.2.0", process=process)
@@ -137,7 +142,9 @@ def rootfs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("bin", "proc", "dev", "tmp", "etc", "sys"):
         (root / name).mkdir()
     shutil.copy(busybox, root / "bin/busybox")
-    for applet in subprocess.run([busybox, "--list"], capture_output=True, text=True, check=True).stdout.split():
+    for applet in subprocess.run(
+        [busybox, "--list"], capture_output=True, text=True, check=True
+    ).stdout.split():
         if applet != "busybox":
             (root / "bin" / applet).symlink_to("busybox")
     (root / "etc/passwd").write_text("root:x:0:0::/root:/bin/sh\n")
@@ -152,6 +159,8 @@ def launcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launcher]:
     launcher.open()
     yield launcher
     launcher.close()
+    for group in glob.glob("/sys/fs/cgroup/*/lodge-contract"):
+        os.rmdir(group)
 
 
 @pytest.fixture(params=["plain", "process", "crun", "runc"])

@@ -71,7 +71,9 @@ def test_program_that_is_missing(house: House) -> None:
     answer = talk.answers.get(start) or talk.answers[0]
     assert isinstance(answer, Failed)
     assert (answer.kind, answer.exit_code) == ("StartFailed", 127)
-    assert 'exec: "no-such-program": executable file not found in $PATH' in answer.message
+    assert "not found in $PATH" in answer.message
+    if house.kind != "crun":
+        assert 'exec: "no-such-program": executable file not found in $PATH' in answer.message
     assert exited.code == 127
     assert exited.error == answer.message
     talk.ended()
@@ -227,7 +229,9 @@ def test_detach_keys_leave_the_program_alone(house: House) -> None:
 
 
 def test_replay_is_seamless(house: House) -> None:
-    script = "i=0; while [ $i -lt 3000 ]; do echo line $i; i=$((i+1)); done; printf unfinished; read x; echo ,end"
+    script = (
+        "i=0; while [ $i -lt 3000 ]; do echo line $i; i=$((i+1)); done; printf unfinished; read x; echo ,end"
+    )
     talk = house.created(script, stdin=True, stdin_once=True)
     talk.done(Start)
     time.sleep(0.05)
@@ -281,11 +285,12 @@ def test_exec_that_can_not_start_says_so_in_its_stream(house: House) -> None:
     client, answer = talk.execute("e", ["no-such-program"])
     assert isinstance(answer, Failed)
     assert (answer.kind, answer.exit_code) == ("StartFailed", 127)
-    expected = (
-        "OCI runtime exec failed: exec failed: unable to start container process: "
-        'exec: "no-such-program": executable file not found in $PATH: unknown'
-    )
-    assert answer.message == expected
+    expected = answer.message
+    if house.kind != "crun":
+        assert expected == (
+            "OCI runtime exec failed: exec failed: unable to start container process: "
+            'exec: "no-such-program": executable file not found in $PATH: unknown'
+        )
     assert client.frames() == {1: expected.encode() + b"\r\n"}
     assert talk.fact(ExecExited).code == 127
     talk.done(Signal, number=9)
@@ -295,7 +300,9 @@ def test_exec_that_can_not_start_says_so_in_its_stream(house: House) -> None:
 def test_many_execs_at_once(house: House) -> None:
     talk = house.started("sleep 60")
     count = 5 if house.kind in ("crun", "runc") else 20
-    clients = {n: talk.execute(str(n), ["sh", "-c", f"sleep 0.1; echo {n}; exit {n}"])[0] for n in range(count)}
+    clients = {
+        n: talk.execute(str(n), ["sh", "-c", f"sleep 0.1; echo {n}; exit {n}"])[0] for n in range(count)
+    }
     for number, client in clients.items():
         assert client.frames() == {1: b"%d\n" % number}
         assert talk.fact(ExecExited, exec_id=str(number)).code == number
@@ -323,7 +330,9 @@ def test_exec_terminal_detach_and_resize(house: House) -> None:
 
 def test_detached_exec(house: House) -> None:
     talk = house.started("sleep 60")
-    answer = talk.done(Execute, exec_id="d", process=Process(cwd="/", args=["/bin/sh", "-c", "echo x; exit 3"]))
+    answer = talk.done(
+        Execute, exec_id="d", process=Process(cwd="/", args=["/bin/sh", "-c", "echo x; exit 3"])
+    )
     assert answer.pid > 0
     assert talk.fact(ExecExited, exec_id="d").code == 3
     talk.done(Signal, number=9)

@@ -11,9 +11,12 @@ from lodge.kernel.cgroups import Hierarchy, detect
 from lodge.runtime.contract import Dwelling
 from lodge.runtime.jobs import Settings
 from lodge.runtime.messages import PROCESS_WING, Launch
+from lodge.runtime.monitor.foreign import complete
+from lodge.runtime.oci.dwelling import OciDwelling
 from lodge.runtime.process.dwelling import ProcessDwelling
 from lodge.runtime.process.extras import Extras
 from lodge.runtime.process.extras import decode_extras as _decode_extras
+from lodge.runtime.process.rootfs import mount_at
 from lodge.spec.runtime import RuntimeConfig, decode_config
 
 
@@ -42,7 +45,21 @@ class Wings:
                 hierarchy=self._hierarchy,
                 filter_cache=self._settings.filter_cache,
             )
-        raise InvalidArgument(f"unknown runtime {order.runtime}")
+        if not order.runtime.startswith("/"):
+            raise InvalidArgument(f"unknown runtime {order.runtime}")
+        return OciDwelling(
+            order.id,
+            order.bundle,
+            config,
+            runtime=order.runtime,
+            arguments=order.runtime_arguments,
+            state_dir=order.state_dir,
+            root_mounts=order.root_mounts or (),
+            mount_at=mount_at,
+            complete=complete,
+            extras=decode_extras(order.extras),
+            hierarchy=self._hierarchy or detect(),
+        )
 
 
 def config_of(order: Launch) -> RuntimeConfig:
