@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Iterator
 from typing import Self
 
@@ -18,6 +19,9 @@ from lodge.spec.digest import Digest, hasher
 from lodge.store.durability import Durability
 from lodge.store.leases import Leases
 from lodge.store.space import disk_full_is_exhausted
+
+_ANONYMOUS = "anonymous-"
+_RESUMABLE = 7 * 24 * 3600
 
 
 class Content:
@@ -32,8 +36,9 @@ class Content:
         self._lock = threading.Lock()
         self._active: set[str] = set()
         self._count = 0
-        os.makedirs(os.path.join(self._blobs, "sha256"), mode=0o700, exist_ok=True)
-        os.makedirs(self.ingests, mode=0o700, exist_ok=True)
+        # One by one: makedirs gives its mode to the last only.
+        for path in (directory, self._blobs, os.path.join(self._blobs, "sha256"), self.ingests):
+            os.makedirs(path, mode=0o700, exist_ok=True)
 
     def path(self, digest: Digest) -> str:
         """Return where a blob is, or would be."""
@@ -55,7 +60,7 @@ class Content:
                     return Ingest(self, name, expected, size, resumable=True)
         with self._lock:
             self._count += 1
-            name = f"anonymous-{os.getpid()}-{self._count}"
+            name = f"{_ANONYMOUS}{os.getpid()}-{self._count}"
         return Ingest(self, name, expected, size, resumable=False)
 
     def put(self, data: bytes, expected: Digest | None = None) -> Digest:
@@ -131,6 +136,14 @@ class Content:
         except (NotFound, Corrupt):
             return False
         return True
+
+    def recover(self) -> None:
+        """Remove what a crash left half written; what can be resumed stays for a week."""
+        long_ago = time.time() - _RESUMABLE
+        with os.scandir(self.ingests) as entries:
+            for entry in entries:
+                if entry.name.startswith(_ANONYMOUS) or entry.stat().st_mtime < long_ago:
+                    os.unlink(entry.path)
 
     def release(self, name: str) -> None:
         """Let another ingest of the same digest be the one that can be resumed."""

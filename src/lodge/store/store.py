@@ -5,7 +5,7 @@
     <root>/snapshots   <key>/{upper,work,parent}                <root>/empty  the root of no layers
     <root>/trash       on its way out                           <root>/pending  markers, see `durability`
 
-One process owns a root at a time (a lock on `store.lock`). Nobody but root may look inside (CVE-2021-41091).
+One process owns a root at a time (a lock on `store.lock`). Nobody but root may look inside.
 """
 
 from __future__ import annotations
@@ -55,7 +55,9 @@ class Store:
         if _AWKWARD & set(self.root):
             # Overlay's options are one text with these as separators; escaping differs between kernels.
             raise InvalidArgument(f"the data root {self.root!r} must not contain spaces, colons or commas")
-        os.makedirs(self.root, mode=0o710, exist_ok=True)
+        os.makedirs(self.root, exist_ok=True)
+        # Also when it was there: others must not reach the setuid files in layers (CVE-2021-41091).
+        os.chmod(self.root, 0o710)
         self._lock = self._own()
         self.leases = Leases()
         self.trash = Trash(os.path.join(self.root, "trash"))
@@ -142,6 +144,7 @@ class Store:
                 if not self.content.verify(digest):
                     self.content.delete(digest)
             self._durability.absolve(name)
+        self.content.recover()
         self.layers.recover()
         self.snapshots.recover()
         self.trash.empty()
