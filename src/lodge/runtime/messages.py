@@ -246,12 +246,18 @@ class Started(Event):
 
 
 class Exited(Event):
-    """The program ended, its exit record is written, its output is in the log."""
+    """The program ended, its exit record is written, its output is in the log.
+
+    `cpu_ns` is the processor time of all that ran in the container and was waited for, `peak_rss` the bytes of
+    memory of the largest of these.
+    """
 
     code: int
     at_ns: int
     oom_killed: bool = False
     error: str = ""
+    cpu_ns: int = 0
+    peak_rss: int = 0
 
 
 class ExecStarted(Event):

@@ -7,6 +7,7 @@ the only writer of the container's state. Nothing that goes wrong in a request e
 from __future__ import annotations
 
 import os
+import resource
 import socket
 import time
 from collections.abc import Callable
@@ -337,7 +338,15 @@ class Keeper:
         # From here on the directory belongs to whoever reads the record: perhaps to the next monitor.
         self.hub.close_door()
         exit_record.write_record(self._order.state_dir, exit_record.EXIT_RECORD, record)
-        event = messages.Exited(code=code, at_ns=record.at_ns, oom_killed=record.oom_killed, error=error)
+        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+        event = messages.Exited(
+            code=code,
+            at_ns=record.at_ns,
+            oom_killed=record.oom_killed,
+            error=error,
+            cpu_ns=round((usage.ru_utime + usage.ru_stime) * 1e9),
+            peak_rss=usage.ru_maxrss * 1024,
+        )
         self.hub.broadcast(event)
         self.hub.leave(self._maybe_stop)
 
