@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import time
 
 from lodge.engine import names
 from lodge.engine.census import Resident
 from lodge.engine.containers import layout
+from lodge.engine.containers.clearing import clear_directory
 from lodge.engine.containers.news import announce
 from lodge.engine.images.catalog import Found
 from lodge.engine.models import Container, ContainerState
@@ -111,8 +111,7 @@ class Creator:
                 self._parts.volumes.remove(volume)
         except (LodgeError, OSError) as further:
             error.add_note(f"while clearing up: {further}")
-        # SAFETY: the directory is named by an id that was made here; it holds the engine's own small files.
-        shutil.rmtree(directory, ignore_errors=True)
+        clear_directory(directory)
 
 
 def _container(id: str, name: str, wish: Wish, found: Found | None, parts: Parts) -> Container:

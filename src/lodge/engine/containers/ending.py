@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import shutil
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 
 from lodge.engine.census import Resident
 from lodge.engine.containers import restarts
+from lodge.engine.containers.clearing import clear_directory
 from lodge.engine.containers.health import HealthKeeper
 from lodge.engine.containers.news import announce
 from lodge.engine.lifecycle import Fact, advance, allows
@@ -55,7 +53,8 @@ class Ending:
         if again:
             container.restart_count += 1
         if not removal:
-            self._parts.rows.save(container)
+            # Not synced: it has to survive this engine, and a power failure ends every container anyway.
+            self._parts.rows.save(container, durable=False)
         self._forget_execs(resident)
         announce(self._parts, resident, "die", exitCode=str(fact.code), execDuration=str(int(ran_for)))
         _resolve(resident.ends, ExitResult(exit_code=fact.code, error=fact.error))
@@ -165,18 +164,3 @@ def _resolve(waiters: list[asyncio.Future[ExitResult]], result: ExitResult) -> N
         if not waiter.done():
             waiter.set_result(result)
     waiters.clear()
-
-
-def clear_directory(path: str) -> None:
-    """Remove a monitor's directory with what it left; idempotent."""
-    try:
-        for name in os.listdir(path):
-            try:
-                os.unlink(f"{path}/{name}")
-            except IsADirectoryError:
-                # SAFETY: below the engine's own exec root; an external runtime's bundle, nothing is mounted.
-                shutil.rmtree(f"{path}/{name}", ignore_errors=True)
-    except FileNotFoundError:
-        return
-    with suppress(OSError):
-        os.rmdir(path)

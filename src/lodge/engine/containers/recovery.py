@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import shutil
 import time
 from contextlib import suppress
 
 from lodge.engine import recover
 from lodge.engine.census import Resident
-from lodge.engine.containers.ending import Ending, clear_directory
+from lodge.engine.containers.clearing import clear_directory
+from lodge.engine.containers.ending import Ending
 from lodge.engine.containers.facts import Facts
 from lodge.engine.containers.removal import Remover
 from lodge.engine.execs import Execs
@@ -132,8 +132,7 @@ class Recovery:
         root = os.path.join(parts.settings.data_root, "containers")
         for name in os.listdir(root):
             if name not in known and len(name) == 64:
-                # SAFETY: below the engine's own data root; the directory of a container that has no row.
-                shutil.rmtree(os.path.join(root, name), ignore_errors=True)
+                clear_directory(os.path.join(root, name))
         states = os.path.join(parts.settings.exec_root, "containers")
         for name in os.listdir(states):
             if name not in known and len(name) == 64:

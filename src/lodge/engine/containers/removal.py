@@ -7,10 +7,10 @@ who waited is told. When a step fails the container stays, dead, with the reason
 from __future__ import annotations
 
 import os
-import shutil
 from contextlib import suppress
 
 from lodge.engine.census import Resident
+from lodge.engine.containers.clearing import clear_directory
 from lodge.engine.containers.ending import Ending
 from lodge.engine.containers.news import announce
 from lodge.engine.containers.stopping import Stopper
@@ -65,7 +65,7 @@ class Remover:
         except (OSError, LodgeError):
             parts.rows.save(container)
             raise
-        _clear(parts.directory(container.id))
+        clear_directory(parts.directory(container.id))
         resident.gone = True
         parts.census.drop(resident)
         _forget_clients(resident)
@@ -102,8 +102,3 @@ def _forget_clients(resident: Resident) -> None:
     early, resident.early = resident.early, []
     for _attach, fd in early:
         os.close(fd)
-
-
-def _clear(directory: str) -> None:
-    # SAFETY: the directory is named by a container's id, holds the engine's own files and no mount.
-    shutil.rmtree(directory, ignore_errors=True)
