@@ -16,6 +16,8 @@ class Trash:
     def __init__(self, directory: str) -> None:
         self._directory = directory
         os.makedirs(directory, mode=0o700, exist_ok=True)
+        # What an earlier owner of the directory has left, in whatever process, must not be in the way.
+        self._run_name = os.urandom(6).hex()
         self._names = itertools.count()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -28,7 +30,7 @@ class Trash:
 
         On a file system too full even for that, it is deleted here and now.
         """
-        name = f"{os.getpid()}-{next(self._names)}-{os.path.basename(path)[:64]}"
+        name = f"{self._run_name}-{next(self._names)}-{os.path.basename(path)[:64]}"
         try:
             os.rename(path, os.path.join(self._directory, name))
         except FileNotFoundError:
@@ -55,7 +57,7 @@ class Trash:
         with self._lock:
             self._again = True
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="lodge-store-trash", daemon=True)
+                self._thread = threading.Thread(target=self._work, name="lodge-store-trash", daemon=True)
                 self._thread.start()
 
     def wait(self) -> None:
@@ -70,7 +72,7 @@ class Trash:
         self._closed.set()
         self.wait()
 
-    def _run(self) -> None:
+    def _work(self) -> None:
         while True:
             with self._lock:
                 if not self._again or self._closed.is_set():

@@ -7,6 +7,7 @@ little. The difference is found by comparing the whole tree with the layers.
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable
 
 from lodge.archive.tree import TreeOptions
@@ -93,17 +94,22 @@ class CopyingSnapshots(Shelf):
 
     def usage(self, key: str) -> tuple[int, int]:
         """Count the files that are new or changed."""
-        size = inodes = 0
+        size = 0
+        seen: set[tuple[int, int]] = set()
         tree = self._tree(key)
         for kind, path in self.changes(key):
-            if kind != "D":
-                try:
-                    status = os.stat(tree + path, follow_symlinks=False)
-                except OSError:
-                    continue
-                inodes += 1
-                size += 0 if os.path.isdir(tree + path) else status.st_size
-        return size, inodes
+            if kind == "D":
+                continue
+            try:
+                status = os.stat(tree + path, follow_symlinks=False)
+            except OSError:
+                # The container is at work there.
+                continue
+            inode = (status.st_dev, status.st_ino)
+            if inode not in seen and not stat.S_ISDIR(status.st_mode):
+                size += status.st_size
+            seen.add(inode)
+        return size, len(seen)
 
     def changes(self, key: str) -> list[Change]:
         """Compare the copy with the layers."""
