@@ -91,6 +91,7 @@ class Context:
         self.environ: Mapping[str, str] = os.environ if environ is None else environ
         self._autostart = autostart
         self._engine: EngineClient | None = None
+        self._config: dict[str, Any] | None = None
 
     @property
     def engine(self) -> EngineClient:
@@ -98,19 +99,24 @@ class Context:
         if self._engine is None:
             from lodge.client.engine import EngineClient
 
-            if self._autostart and self.address.default and not os.path.exists(self.address.path):
-                self.start_daemon()
-            self._engine = EngineClient(self.address)
+            engine = EngineClient(self.address, headers=self.config().get("HttpHeaders"))
+            if self._autostart and self.address.default:
+                self._connect_or_start(engine)
+            self._engine = engine
         return self._engine
 
-    def start_daemon(self) -> bool:
-        """Start the daemon where that is allowed; False where it is not."""
-        from lodge.client import startup
+    def _connect_or_start(self, engine: EngineClient) -> None:
+        """A socket may be missing, or be left over from a daemon that was killed: only connecting tells."""
+        from lodge.client.failures import Unreachable
 
-        if not (self._autostart and startup.may_start(self.address)):
-            return False
-        startup.start_daemon(self.address)
-        return True
+        try:
+            engine.connect()
+        except Unreachable:
+            from lodge.client import startup
+
+            if not startup.may_start(self.address):
+                raise
+            startup.start_daemon(self.address)
 
     def close(self) -> None:
         """Give the client's connections back."""
@@ -119,15 +125,17 @@ class Context:
 
     def config(self) -> dict[str, Any]:
         """The user's config.json of Docker (`$DOCKER_CONFIG`), empty where there is none."""
-        folder = self.environ.get("DOCKER_CONFIG") or f"{self.environ.get('HOME', '/root')}/.docker"
-        try:
-            with open(f"{folder}/config.json", "rb") as file:
-                from lodge.client.lean_json import loads
+        if self._config is None:
+            folder = self.environ.get("DOCKER_CONFIG") or f"{self.environ.get('HOME', '/root')}/.docker"
+            try:
+                with open(f"{folder}/config.json", "rb") as file:
+                    from lodge.client.lean_json import loads
 
-                value = loads(file.read())
-        except (OSError, ValueError):
-            return {}
-        return value if isinstance(value, dict) else {}
+                    value = loads(file.read())
+            except (OSError, ValueError):
+                value = {}
+            self._config = value if isinstance(value, dict) else {}
+        return self._config
 
     @staticmethod
     def out(text: str) -> None:

@@ -52,6 +52,10 @@ class EngineClient:
         self._idle: list[ByteStream] = []
         self._headers = {"Host": "lodge", "User-Agent": "lodge-client", **(headers or {})}
 
+    def connect(self) -> None:
+        """Open a connection for the first request; `Unreachable` when nobody answers."""
+        self._idle.append(open_stream(self.address))
+
     def call(
         self,
         method: str,

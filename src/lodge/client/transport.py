@@ -57,10 +57,16 @@ def open_stream(address: Address) -> ByteStream:
             return _open_ssh(address.host)
         stream = _open_tcp(address.host, address.port)
         return _secure(stream, address, address.tls) if address.tls else stream
+    except PermissionError as error:
+        raise Unreachable(
+            f"permission denied while trying to connect to the Lodge daemon socket at {address.text}",
+            hint="only root and the members of the socket's group may use it",
+        ) from error
     except OSError as error:
+        unexpected = not isinstance(error, (FileNotFoundError, ConnectionRefusedError))
         raise Unreachable(
             f"Cannot connect to the Lodge daemon at {address.text}. Is the daemon running?",
-            hint=str(error),
+            hint=str(error) if unexpected else None,
         ) from error
 
 

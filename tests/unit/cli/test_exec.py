@@ -81,8 +81,8 @@ def test_attach_shows_output_and_ends_with_the_code(lodge: Lodge, container: Fak
 @pytest.mark.parametrize(
     ("state", "problem"),
     [
-        ({"Running": False}, "cannot attach to a stopped container, start it first"),
-        ({"Running": True, "Paused": True}, "cannot attach to a paused container, unpause it first"),
+        ({"Running": False}, "You cannot attach to a stopped container, start it first"),
+        ({"Running": True, "Paused": True}, "You cannot attach to a paused container, unpause it first"),
     ],
 )
 def test_attach_needs_a_running_container(

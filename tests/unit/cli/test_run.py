@@ -251,3 +251,20 @@ def test_nobody_answers(lodge: Lodge, running: FakeEngine) -> None:
     result = lodge("run", "x")
     assert result.code == 125
     assert result.err.startswith("lodge: Cannot connect to the Lodge daemon at unix://")
+
+
+def test_the_users_proxies_and_headers_are_used(
+    lodge: Lodge, running: FakeEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxies = '{"default": {"httpProxy": "http://p:1", "noProxy": "local"}}'
+    (tmp_path / "config.json").write_text(f'{{"proxies": {proxies}, "HttpHeaders": {{"X-Mine": "yes"}}}}')
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    lodge("run", "-d", "-e", "no_proxy=mine", "busybox")
+    request = running.requests[0]
+    assert request.headers["x-mine"] == "yes"
+    assert request.json()["Env"] == [
+        "no_proxy=mine",
+        "HTTP_PROXY=http://p:1",
+        "http_proxy=http://p:1",
+        "NO_PROXY=local",
+    ]

@@ -79,7 +79,6 @@ def test_nobody_at_the_address(engine: FakeEngine) -> None:
         Unreachable, match="Cannot connect to the Lodge daemon at unix:///nonexistent"
     ) as caught:
         client.call("GET", "/_ping")
-    assert caught.value.hint is not None
 
 
 def test_a_connection_that_the_daemon_closed_is_not_used_again(

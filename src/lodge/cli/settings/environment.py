@@ -7,6 +7,7 @@ from lodge.errors import InvalidArgument
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from typing import Any
 
 
 def variables(files: Sequence[str], given: Sequence[str], environ: Mapping[str, str]) -> list[str]:
@@ -27,6 +28,24 @@ def variables(files: Sequence[str], given: Sequence[str], environ: Mapping[str, 
         name, mark, _ = text.partition("=")
         flags[name] = text if mark or name not in environ else f"{name}={environ[name]}"
     return [*found, *flags.values()]
+
+
+_PROXIES = (
+    ("httpProxy", "HTTP_PROXY"),
+    ("httpsProxy", "HTTPS_PROXY"),
+    ("noProxy", "NO_PROXY"),
+    ("ftpProxy", "FTP_PROXY"),
+    ("allProxy", "ALL_PROXY"),
+)
+
+
+def proxy_variables(config: Mapping[str, Any], host: str, given: Sequence[str]) -> list[str]:
+    """The proxies of config.json as variables in both cases of letters, but for those of `given`."""
+    proxies = config.get("proxies") or {}
+    chosen = proxies.get(host) or proxies.get("default") or {}
+    taken = {text.partition("=")[0] for text in given}
+    names = [(key, spelled) for key, name in _PROXIES for spelled in (name, name.lower())]
+    return [f"{name}={chosen[key]}" for key, name in names if chosen.get(key) and name not in taken]
 
 
 def labels(files: Sequence[str], given: Sequence[str]) -> dict[str, str]:

@@ -19,9 +19,9 @@ def _attach(ctx: Context, values: Values, arguments: list[str]) -> int:
     found = ctx.engine.call("GET", f"/containers/{quote(arguments[0])}/json")
     container, config, state = found["Id"], found["Config"], found["State"]
     for condition, problem in (
-        (not state.get("Running"), "cannot attach to a stopped container, start it first"),
-        (state.get("Paused"), "cannot attach to a paused container, unpause it first"),
-        (state.get("Restarting"), "cannot attach to a restarting container, wait until it is running"),
+        (not state.get("Running"), "You cannot attach to a stopped container, start it first"),
+        (state.get("Paused"), "You cannot attach to a paused container, unpause it first"),
+        (state.get("Restarting"), "You cannot attach to a restarting container, wait until it is running"),
     ):
         if condition:
             raise Failure(problem)

@@ -61,6 +61,11 @@ def _body(ctx: Context, values: Values, arguments: list[str], *, detach: bool) -
             f'invalid pull option: \'{values["pull"]}\': must be one of "always", "missing" or "never"'
         )
     body = creation_body(values, arguments[0], arguments[1:], ctx.environ, detach=detach)
+    if "proxies" in ctx.config():
+        from lodge.cli.settings.environment import proxy_variables
+
+        variables = body.setdefault("Env", [])
+        variables += proxy_variables(ctx.config(), ctx.address.text, variables)
     if body["Tty"]:
         from lodge.cli.terminal import size
 
