@@ -75,6 +75,8 @@ class Execs:
     async def get(self, id: str) -> Exec:
         """What is known of it; NotFound "No such exec instance: x"."""
         resident, program = self._find(id)
+        if program.running and resident.keeper is not None:
+            resident.keeper.listen()  # its end may have been told, and its client is here to ask for the code
         if program.exit_code is None and resident.container.state.status not in ("running", "paused"):
             raise Conflict(
                 f"Container {resident.id} is not running: Exited ({resident.container.state.exit_code})"

@@ -84,6 +84,11 @@ class Keeper:
         except OSError:
             self._end()
 
+    def listen(self) -> None:
+        """Hear at once what the monitor has said already, before the loop gets to it."""
+        if not self._ended:
+            self._readable()
+
     def _readable(self) -> None:
         try:
             received = self._link.receive()

@@ -171,11 +171,12 @@ class Session:
         self._over = True
         if self._grace is not None:
             self._grace.cancel()
-        for client in list(self._clients):
-            client.finish()
         self._stop_reading()
         self.program.close()
+        # Told before its clients' connections end: a client that asks for the code then must get it.
         self._on_end(self.code)
+        for client in list(self._clients):
+            client.finish()
 
     def _stop_reading(self) -> None:
         for outlet in self._outlets:
