@@ -187,7 +187,7 @@ class System(Protocol):
         ...
 
     async def disk_usage(self, types: set[str]) -> dict[str, Any]:
-        """The wanted ones of images, containers and volumes, with their sizes.
+        """The wanted ones (`types`: image, container, volume, build-cache) with their sizes.
 
         Under "images" a list of Image (with containers and shared_size) and under "layers_size" bytes; under
         "containers" a list of (Container, bytes written, bytes of the whole root); under "volumes" a list of

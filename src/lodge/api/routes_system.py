@@ -17,7 +17,7 @@ from lodge.http.body import ClientGone
 from lodge.wire import versions
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
-_USAGE_TYPES = {"container": "containers", "image": "images", "volume": "volumes", "build-cache": ""}
+_USAGE_TYPES = ("container", "image", "volume", "build-cache")
 _JSON_LINES = "application/jsonl"
 _JSON_SEQUENCE = "application/json-seq"
 _STREAM_TYPES = (_JSON_LINES, "application/x-ndjson", _JSON_SEQUENCE)
@@ -86,7 +86,7 @@ async def info(call: Call) -> None:
 
 def age_info(found: dict[str, Any], version: int) -> dict[str, Any]:
     """SystemInfo as a client of that version knows it."""
-    out = dict(found)
+    out = found | {"ServerVersion": versions.ENGINE}
     if version < 44:
         runtimes = out.get("Runtimes") or {}
         out["Runtimes"] = {
@@ -156,9 +156,9 @@ async def disk_usage(call: Call) -> None:
     for one in types:
         if one not in _USAGE_TYPES:
             raise InvalidArgument(f"unknown object type: {one}")
-    wanted = {_USAGE_TYPES[one] for one in types or _USAGE_TYPES}
-    found = shapes_system.DiskUsage(await call.backend.system.disk_usage(wanted - {""}))
-    builds = "" in wanted
+    wanted = set(types or _USAGE_TYPES)
+    found = shapes_system.DiskUsage(await call.backend.system.disk_usage(wanted))
+    builds = "build-cache" in wanted
     verbose = call.version >= 52 and call.form.flag("verbose")
     legacy = {} if verbose else found.legacy(call.version, build_cache=builds)
     if call.version < 52:

@@ -147,7 +147,7 @@ def test_disk_usage_in_both_layouts(door: Door) -> None:
     new = door.get("/system/df?verbose=1&type=image")
     assert set(new) == {"ImageUsage"}
     assert len(new["ImageUsage"]["Items"]) == 1
-    assert door.engine.system.asked[-1] == {"images"}
+    assert door.engine.system.asked[-1] == {"image"}
     assert door.error("GET", "/system/df?type=x") == (400, "unknown object type: x")
 
 
