@@ -80,12 +80,17 @@ MOUNTS = (
 )
 
 
-def _character(major: int, minor: int, *, allow: bool = True) -> DeviceRule:
+def _character(major: int, minor: int | None, *, allow: bool = True) -> DeviceRule:
     return DeviceRule(allow=allow, type="c", major=major, minor=minor, access="rwm")
 
 
 DEVICE_RULES = (
     DeviceRule(allow=False, access="rwm"),
+    DeviceRule(allow=True, type="c", access="m"),
+    DeviceRule(allow=True, type="b", access="m"),
+    _character(1, 7),
+    _character(5, 2),
+    _character(136, None),
     _character(1, 5),
     _character(1, 3),
     _character(1, 9),
@@ -94,7 +99,7 @@ DEVICE_RULES = (
     _character(5, 1),
     _character(10, 229, allow=False),
 )
-"""Everything is refused but zero, null, urandom, random, tty, console; the runtime adds pts and full."""
+"""Nodes of any kind may be made; used may be zero, null, full, urandom, random, tty, console and terminals."""
 
 ALL_DEVICES = (DeviceRule(allow=True, access="rwm"),)
 
