@@ -99,7 +99,7 @@ DEVICE_RULES = (
     _character(5, 1),
     _character(10, 229, allow=False),
 )
-"""Nodes of any kind may be made; used may be zero, null, full, urandom, random, tty, console and terminals."""
+"""Any node may be made; used may be zero, null, full, urandom, random, tty, console and terminals."""
 
 ALL_DEVICES = (DeviceRule(allow=True, access="rwm"),)
 

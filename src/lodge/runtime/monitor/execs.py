@@ -47,9 +47,9 @@ class Execs:
         except Exception as error:
             self.codes[exec_id] = error.exit_code if isinstance(error, StartFailed) else 126
             refused = _docker_text(error)
+            self._tell(ExecExited(exec_id=exec_id, code=self.codes[exec_id]))
             if fd is not None:
                 _say_farewell(fd, wish, refused)
-            self._tell(ExecExited(exec_id=exec_id, code=self.codes[exec_id]))
             if isinstance(error, StartFailed):
                 raise StartFailed(refused, exit_code=error.exit_code, hint=error.hint) from error
             raise
