@@ -64,7 +64,7 @@ def _compile(text: str) -> Template:
     try:
         return parse(text)
     except TemplateError as error:
-        raise InvalidArgument(f"template parsing error: template: :1: {error}") from error
+        raise InvalidArgument(f"template parsing error: {error}") from error
 
 
 def _render(template: Template, value: Any, *, header: bool = False) -> str:
@@ -73,13 +73,19 @@ def _render(template: Template, value: Any, *, header: bool = False) -> str:
     try:
         return template.render(value, header=header)
     except TemplateError as error:
-        raise InvalidArgument(f"template parsing error: template: :1: {error}") from error
+        raise InvalidArgument(f"failed to execute template: {error}") from error
 
 
 def print_one(layout: str, value: Any) -> None:
     """One value by a template, or "json"."""
+    from lodge.cli.template import TemplateError
+
     template = _compile("{{json .}}" if layout == "json" else layout)
-    sys.stdout.write(_render(template, value) + "\n")
+    try:
+        text = template.render(value)
+    except TemplateError as error:
+        raise InvalidArgument(f"template parsing error: {error}") from error
+    sys.stdout.write(text + "\n")
 
 
 def print_rows(

@@ -43,7 +43,7 @@ def render(text: str) -> str:
         ("{{index .Names 1}}", "b"),
         ("{{(index .Items 1).K}}", "two"),
         ('{{index .Items 0 "K"}}', "one"),
-        ("{{.Labels.nope}}", "<no value>"),
+        ("{{.Labels.nope}} {{.Labels.Nope}}", "<no value> <no value>"),
         ("{{json .Names}}", '["a","b","c"]'),
         ("{{json .ID}}|{{.Pid | json}}", '"abc"|7'),
         ("{{len .Names}} {{len .ID}} {{len .Labels}}", "3 3 2"),
@@ -133,6 +133,29 @@ def test_what_is_wrong_is_said(text: str, message: str) -> None:
     with pytest.raises(TemplateError) as caught:
         render(text)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{{.Foo}}", 'template: :1:2: executing "" at <.Foo>: map has no entry for key "Foo"'),
+        (
+            "a {{ .State.Foo }}",
+            'template: :1:11: executing "" at <.State.Foo>: map has no entry for key "Foo"',
+        ),
+        ("x\n{{.Nope}}", 'template: :2:2: executing "" at <.Nope>: map has no entry for key "Nope"'),
+        (
+            "{{upper (index .Names 9)}}",
+            'template: :1:9: executing "" at <index .Names 9>: error calling index: index out of range: 9',
+        ),
+        ("{{$.Foo}}", 'template: :1:3: executing "" at <$.Foo>: map has no entry for key "Foo"'),
+        ("{{", "template: :1: unclosed action"),
+    ],
+)
+def test_the_place_of_a_mistake_is_said_as_go_says_it(text: str, message: str) -> None:
+    with pytest.raises(TemplateError) as caught:
+        render(text)
+    assert str(caught.value) == message
 
 
 @given(st.text(alphabet='{}.|$"`()ab 1-/*:=,\\', max_size=25))

@@ -15,6 +15,7 @@ from lodge.cli.template.syntax import (
     Node,
     Output,
     Pipeline,
+    Place,
     TemplateError,
     Text,
 )
@@ -23,6 +24,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
+
+
+class RunError(TemplateError):
+    """What does not fit the value, and the place in the template that does not."""
+
+    def __init__(self, message: str, place: Place) -> None:
+        super().__init__(message)
+        self.place = place
 
 
 class _Stop(Exception):
@@ -166,7 +175,9 @@ def _call(node: Call, scope: Scope, piped: Any) -> Any:
     try:
         return function(*arguments)
     except (TypeError, AttributeError) as error:
-        raise TemplateError(f"error calling {node.name}: {error}") from None
+        raise RunError(f"error calling {node.name}: {error}", node.place) from None
+    except TemplateError as error:
+        raise RunError(str(error), node.place) from None
 
 
 def _logic(node: Call, scope: Scope, piped: Any) -> Any:
@@ -186,17 +197,26 @@ def _chain(node: Chain, scope: Scope, arguments: list[Any]) -> Any:
         value = scope.owner(node.base).variables[node.base]
     else:
         value = _value(node.base, scope)
-    for position, name in enumerate(node.fields):
-        value = _field(value, name, arguments if position == len(node.fields) - 1 else [])
+    try:
+        for position, name in enumerate(node.fields):
+            last = position == len(node.fields) - 1
+            of_labels = position > 0 and node.fields[position - 1] in _FREE_KEYS
+            value = _field(value, name, arguments if last else [], of_labels)
+    except TemplateError as error:
+        raise RunError(str(error), node.place) from None
     return value
 
 
-def _field(value: Any, name: str, arguments: list[Any]) -> Any:
+_FREE_KEYS = frozenset(
+    "Annotations Attributes ExposedPorts Labels Networks Options Ports Sysctls Tmpfs Volumes".split()
+)
+"""Fields whose keys users choose: a key that is missing there is no mistake."""
+
+
+def _field(value: Any, name: str, arguments: list[Any], is_free: bool) -> Any:
     if isinstance(value, dict):
         if name not in value:
-            if name[
-                :1
-            ].islower():  # no field of any of Docker's shapes: a label, a network, which may be missing
+            if is_free or name[:1].islower():
                 return None
             raise TemplateError(f'map has no entry for key "{name}"')
         found = value[name]

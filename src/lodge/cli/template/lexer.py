@@ -25,8 +25,8 @@ _MARKS = ("|", "(", ")", ",", ":=", "=")
 _SPACE = " \t\r\n"
 
 
-def split_actions(text: str) -> Iterator[tuple[bool, str]]:
-    """Pieces in order: (False, text) or (True, what stands between the braces), already trimmed."""
+def split_actions(text: str) -> Iterator[tuple[bool, str, int]]:
+    """Pieces in order: is it an action, its text (already trimmed), where it begins in `text`."""
     position = 0
     trim = False
     while True:
@@ -35,18 +35,18 @@ def split_actions(text: str) -> Iterator[tuple[bool, str]]:
         if trim:
             outside = outside.lstrip(_SPACE)
         if start < 0:
-            yield False, outside
+            yield False, outside, position
             return
         inside = start + 2
         if text[inside : inside + 1] == "-" and text[inside + 1 : inside + 2] in tuple(_SPACE):
             outside = outside.rstrip(_SPACE)
             inside += 2
         if outside:
-            yield False, outside
+            yield False, outside, position
         end = _action_end(text, inside)
         body = text[inside:end]
         trim = body.endswith("-") and body[-2:-1] in tuple(_SPACE)
-        yield True, body[:-1] if trim else body
+        yield True, body[:-1] if trim else body, inside
         position = end + 2
 
 
@@ -82,8 +82,8 @@ def _skip_quoted(text: str, position: int) -> int:
     return position
 
 
-def tokenize(action: str) -> list[Token]:
-    """The words of one action."""
+def tokenize(action: str, start: int) -> list[Token]:
+    """The words of one action that begins at `start`."""
     tokens: list[Token] = []
     position = 0
     tight = False
@@ -96,7 +96,9 @@ def tokenize(action: str) -> list[Token]:
         if action.startswith("/*", position):
             position = action.index("*/", position) + 2
             continue
-        token, position = _next(action, position, tight)
+        begin = position
+        token, position = _next(action, begin, tight)
+        token.start, token.end = start + begin, start + position
         tokens.append(token)
         tight = True
     return tokens

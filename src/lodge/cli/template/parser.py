@@ -15,14 +15,11 @@ from lodge.cli.template.syntax import (
     Node,
     Output,
     Pipeline,
+    Place,
     TemplateError,
     Text,
     Token,
 )
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _BRANCHES = ("if", "with", "range")
 _UNSUPPORTED = ("define", "template", "block")
@@ -32,24 +29,25 @@ _END, _ELSE = "end", "else"
 
 def parse_tree(text: str) -> Block:
     """The tree of a whole template."""
-    body, stopped = _Parser(split_actions(text)).block()
+    body, stopped = _Parser(text).block()
     if stopped is not None:
         raise TemplateError(f"unexpected {{{{{stopped[0].value}}}}}")
     return body
 
 
 class _Parser:
-    def __init__(self, pieces: Iterator[tuple[bool, str]]) -> None:
-        self._pieces = pieces
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._pieces = split_actions(source)
 
     def block(self) -> tuple[Block, list[Token] | None]:
         """Nodes up to the end, or up to an `end` or `else`, whose tokens are returned."""
         body: Block = []
-        for is_action, text in self._pieces:
+        for is_action, text, start in self._pieces:
             if not is_action:
                 body.append(Text(text))
                 continue
-            tokens = tokenize(text)
+            tokens = tokenize(text, start)
             if not tokens:
                 if text.strip():
                     continue  # a comment
@@ -64,11 +62,11 @@ class _Parser:
             elif word in ("break", "continue"):
                 body.append(Jump(word))
             else:
-                body.append(Output(_Action(tokens).whole()))
+                body.append(Output(_Action(self._source, tokens).whole()))
         return body, None
 
     def _branch(self, keyword: str, tokens: list[Token]) -> Branch:
-        pipeline = _Action(tokens).whole()
+        pipeline = _Action(self._source, tokens).whole()
         body, stopped = self.block()
         otherwise: Block = []
         if stopped is not None and stopped[0].value == _ELSE:
@@ -86,7 +84,8 @@ class _Parser:
 class _Action:
     """Reads one action's tokens from left to right."""
 
-    def __init__(self, tokens: list[Token]) -> None:
+    def __init__(self, source: str, tokens: list[Token]) -> None:
+        self._source = source
         self._tokens = tokens
         self._at = 0
 
@@ -129,6 +128,7 @@ class _Action:
 
     def _command(self) -> Node:
         operands: list[Node] = []
+        begin = self._at
         while self._peek() is not None and not self._is_mark("|") and not self._is_mark(")"):
             operands.append(self._operand())
         if not operands:
@@ -136,6 +136,7 @@ class _Action:
         head, *arguments = operands
         if isinstance(head, Call):
             head.arguments = arguments
+            head.place = self._place(begin)
             return head
         if not arguments:
             return head
@@ -150,30 +151,42 @@ class _Action:
         if token.kind in ("text", "number"):
             return Literal(token.value)
         if token.kind == "field":
-            return Chain(None, self._fields([token.value] if token.value else []))
+            return self._chain(None, [token.value] if token.value else [])
         if token.kind == "variable":
-            return Chain(token.value, self._fields([]))
+            return self._chain(token.value, [])
         if token.kind == "name":
-            return _named(token.value)
+            return _named(token.value, self._place(self._at - 1))
         if token.value == "(":
             inner = self._pipeline()
             if not self._is_mark(")"):
                 raise TemplateError("unclosed left paren")
             self._at += 1
-            fields = self._fields([])
-            return Chain(inner, fields) if fields else inner
+            following = self._peek()
+            is_chain = following is not None and following.kind == "field" and following.tight
+            return self._chain(inner, []) if is_chain else inner
         raise TemplateError(f"unexpected {token.value!r} in operand")
 
-    def _fields(self, fields: list[str]) -> list[str]:
+    def _chain(self, base: Node | str | None, fields: list[str]) -> Chain:
+        begin = self._at - 1
+        first = self._tokens[begin].start
         while (token := self._peek()) is not None and token.kind == "field" and token.tight and token.value:
+            if self._at == begin + 1:
+                first = token.start  # where Go says that a longer chain begins
             fields.append(token.value)
             self._at += 1
-        return fields
+        place = self._place(begin)
+        place.start = first
+        return Chain(base, fields, place)
+
+    def _place(self, begin: int) -> Place:
+        """The place of the tokens from `begin` up to the current one."""
+        start, end = self._tokens[begin].start, self._tokens[max(self._at - 1, begin)].end
+        return Place(start, self._source[start:end])
 
 
-def _named(name: str) -> Node:
+def _named(name: str, place: Place) -> Node:
     if name in _CONSTANTS:
         return Literal(_CONSTANTS[name])
     if name not in FUNCTIONS:
         raise TemplateError(f'function "{name}" not defined')
-    return Call(name, [])
+    return Call(name, [], place)

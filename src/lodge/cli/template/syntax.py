@@ -14,15 +14,28 @@ class TemplateError(ValueError):
 class Token:
     """A word of an action. `kind` is one of: field, variable, name, text, number, mark; `value` what it says.
 
-    `tight` says that no space stands before it: `.A.B` is a chain, `.A .B` are two arguments.
+    `tight` says that no space stands before it: `.A.B` is a chain, `.A .B` are two arguments. `start` and
+    `end` are its place in the whole template.
     """
 
-    __slots__ = ("kind", "tight", "value")
+    __slots__ = ("end", "kind", "start", "tight", "value")
 
     def __init__(self, kind: str, value: Any, tight: bool) -> None:
         self.kind = kind
         self.value = value
         self.tight = tight
+        self.start = 0
+        self.end = 0
+
+
+class Place:
+    """Where a piece stands in the template: its first character, and what it says there."""
+
+    __slots__ = ("start", "text")
+
+    def __init__(self, start: int, text: str) -> None:
+        self.start = start
+        self.text = text
 
 
 class Node:
@@ -55,21 +68,23 @@ class Literal(Node):
 class Chain(Node):
     """Fields taken one after another from `base`: a node, a variable's name, or None for the dot."""
 
-    __slots__ = ("base", "fields")
+    __slots__ = ("base", "fields", "place")
 
-    def __init__(self, base: Node | str | None, fields: list[str]) -> None:
+    def __init__(self, base: Node | str | None, fields: list[str], place: Place) -> None:
         self.base = base
         self.fields = fields
+        self.place = place
 
 
 class Call(Node):
     """A function's name with its arguments."""
 
-    __slots__ = ("arguments", "name")
+    __slots__ = ("arguments", "name", "place")
 
-    def __init__(self, name: str, arguments: list[Node]) -> None:
+    def __init__(self, name: str, arguments: list[Node], place: Place) -> None:
         self.name = name
         self.arguments = arguments
+        self.place = place
 
 
 class Method(Node):
