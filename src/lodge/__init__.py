@@ -1,5 +1,65 @@
 """Lodge: a container engine. `lodge.Engine` runs programs from images, isolated, from Python.
 
+    import lodge
+
+    with lodge.Engine() as engine:
+        result = engine.run("debian:bookworm", ["cat", "/etc/os-release"])
+        print(result.text, result.exit_code, result.duration)
+
 This module holds no code beyond names that load at first use, so that `import lodge` costs nothing and the
 command starts fast. The engine lives in `lodge.engine`, the command in `lodge.cli`.
 """
+
+from __future__ import annotations
+
+# `typing` costs 8 ms, and the command starts through here (tests/unit/cli/test_start_budget.py).
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from lodge.engine.library.asynchronous import AsyncContainer, AsyncEngine
+    from lodge.engine.library.blocking import Container, Engine
+    from lodge.engine.library.results import ProgramFailed, Resources, RunResult, RunTimedOut
+    from lodge.engine.settings import Settings
+    from lodge.errors import LodgeError
+
+__all__ = [
+    "AsyncContainer",
+    "AsyncEngine",
+    "Container",
+    "Engine",
+    "LodgeError",
+    "ProgramFailed",
+    "Resources",
+    "RunResult",
+    "RunTimedOut",
+    "Settings",
+]
+
+_HOMES = {
+    "AsyncContainer": "lodge.engine.library.asynchronous",
+    "AsyncEngine": "lodge.engine.library.asynchronous",
+    "Container": "lodge.engine.library.blocking",
+    "Engine": "lodge.engine.library.blocking",
+    "LodgeError": "lodge.errors",
+    "ProgramFailed": "lodge.engine.library.results",
+    "Resources": "lodge.engine.library.results",
+    "RunResult": "lodge.engine.library.results",
+    "RunTimedOut": "lodge.engine.library.results",
+    "Settings": "lodge.engine.settings",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    value = getattr(importlib.import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

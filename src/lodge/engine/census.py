@@ -29,7 +29,7 @@ class Resident:
         self.container = container
         self.lock = asyncio.Lock()
         self.keeper: Keeper | None = None
-        self.probes: dict[str, asyncio.Future[int]] = {}
+        self.exec_ends: dict[str, asyncio.Future[int]] = {}
         self.execs: dict[str, Exec] = {}
         self.arrival: asyncio.Future[None] | None = None
         self.restarting_by_hand = False

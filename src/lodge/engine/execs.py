@@ -156,7 +156,7 @@ class Execs:
         loop = asyncio.get_running_loop()
         ours, theirs = socket.socketpair()
         ended: asyncio.Future[int] = loop.create_future()
-        resident.probes[program.id] = ended
+        resident.exec_ends[program.id] = ended
         try:
             ours.setblocking(False)
             order.request = keeper.next_number()
@@ -174,7 +174,7 @@ class Execs:
         finally:
             ours.close()
             theirs.close()
-            resident.probes.pop(program.id, None)
+            resident.exec_ends.pop(program.id, None)
 
     def _answered(self, program: Exec, done: object) -> None:
         """The monitor said whether it runs; why not is in the stream, the code comes as a fact too."""
@@ -191,6 +191,16 @@ class Execs:
         elif program.exit_code is None:
             program.running = False
             program.exit_code = error.exit_code if isinstance(error, StartFailed) else _FAILED
+
+    def end_of(self, id: str) -> asyncio.Future[int]:
+        """A future that brings its exit code."""
+        resident, program = self._find(id)
+        ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        if program.exit_code is not None:
+            ended.set_result(program.exit_code)
+        else:
+            resident.exec_ends[program.id] = ended
+        return ended
 
     async def resize(self, id: str, rows: int, columns: int) -> None:
         """Set its terminal's size; Conflict when it does not run."""

@@ -125,10 +125,15 @@ class Exec(Struct, kw_only=True):
 
 
 class ExitResult(Struct, kw_only=True):
-    """What `wait` gives: the exit code, and an error when the container could not be started or watched."""
+    """What `wait` gives: the exit code, and an error when the container could not be started or watched.
+
+    `cpu_ns` and `peak_memory` (bytes) tell what it used, where that is measured; else 0.
+    """
 
     exit_code: int
     error: str = ""
+    cpu_ns: int = 0
+    peak_memory: int = 0
 
 
 class Change(Struct, kw_only=True):

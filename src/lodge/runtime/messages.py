@@ -66,7 +66,8 @@ class Launch(Request):
     `runtime` is PROCESS_WING or the path of an external OCI runtime. `root_mounts` are performed inside the
     container's own mount namespace; without them the config's root.path is the root. `extras` is the JSON of
     `runtime.contract.Extras`: what the engine wants beyond the specification. `state_dir` receives
-    monitor.sock, monitor.json and at the end exit.json; an old exit.json there is removed.
+    monitor.sock, monitor.json and at the end exit.json; an old exit.json there is removed. With `measure` Exited
+    tells what was used.
     """
 
     id: str
@@ -82,6 +83,7 @@ class Launch(Request):
     stdin_once: bool = False
     window: tuple[int, int] | None = None
     log: LogSpec | None = None
+    measure: bool = False
 
 
 class Attach(Request):
@@ -248,8 +250,7 @@ class Started(Event):
 class Exited(Event):
     """The program ended, its exit record is written, its output is in the log.
 
-    `cpu_ns` is the processor time of all that ran in the container and was waited for, `peak_rss` the bytes of
-    memory of the largest of these.
+    `cpu_ns` and `peak_memory` (bytes) are what the control group counted, for a Launch with `measure`.
     """
 
     code: int
@@ -257,7 +258,7 @@ class Exited(Event):
     oom_killed: bool = False
     error: str = ""
     cpu_ns: int = 0
-    peak_rss: int = 0
+    peak_memory: int = 0
 
 
 class ExecStarted(Event):

@@ -57,7 +57,10 @@ class Ending:
             self._parts.rows.save(container, durable=False)
         self._forget_execs(resident)
         announce(self._parts, resident, "die", exitCode=str(fact.code), execDuration=str(int(ran_for)))
-        _resolve(resident.ends, ExitResult(exit_code=fact.code, error=fact.error))
+        result = ExitResult(
+            exit_code=fact.code, error=fact.error, cpu_ns=fact.cpu_ns, peak_memory=fact.peak_memory
+        )
+        _resolve(resident.ends, result)
         if again:
             self._await_restart(resident, ran_for)
         elif removal:
@@ -85,6 +88,10 @@ class Ending:
         for program in resident.execs.values():
             if program.running:
                 program.running, program.exit_code, program.pid = False, _KILLED, 0
+        for waiter in resident.exec_ends.values():
+            if not waiter.done():
+                waiter.set_result(_KILLED)
+        resident.exec_ends.clear()
         resident.container.exec_ids.clear()
         if resident.execs:
             self._parts.rows.remove_execs(resident.id)

@@ -73,7 +73,7 @@ class Facts:
         self._ending.health.begin(resident)
 
     def _exec_ended(self, resident: Resident, fact: messages.ExecExited) -> None:
-        probe = resident.probes.get(fact.exec_id)
+        probe = resident.exec_ends.pop(fact.exec_id, None)
         if probe is not None and not probe.done():
             probe.set_result(fact.code)
         program = resident.execs.get(fact.exec_id)

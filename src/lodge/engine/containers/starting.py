@@ -97,6 +97,7 @@ class Starter:
             stdin_once=config.stdin_once,
             window=(size[0], size[1]) if size and all(size) else None,
             log=logging.spec(container),
+            measure=parts.settings.measure,
         )
 
     async def _talk(self, resident: Resident, order: Launch) -> None:

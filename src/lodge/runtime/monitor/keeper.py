@@ -7,7 +7,6 @@ the only writer of the container's state. Nothing that goes wrong in a request e
 from __future__ import annotations
 
 import os
-import resource
 import socket
 import time
 from collections.abc import Callable
@@ -51,6 +50,8 @@ class Keeper:
         # The request after whose failure there is nothing to keep any more.
         self._decisive: messages.Request | None = None
         self._oom_kills = 0
+        self._cpu_ns = 0
+        self._peak_memory = 0
         self._over = False
         loop.on_child(self.reap)
 
@@ -299,7 +300,18 @@ class Keeper:
         self._count_oom_kills()
         dwelling, self._dwelling = self._dwelling, None
         if dwelling is not None:
+            if self._order is not None and self._order.measure:
+                self._measure(dwelling)
             dwelling.remove()
+
+    def _measure(self, dwelling: Dwelling) -> None:
+        """The last figures, while the control group is still there."""
+        try:
+            stats = dwelling.stats()
+        except OSError:
+            return
+        self._cpu_ns = stats.cpu.total
+        self._peak_memory = stats.memory.peak
 
     def _ended(self, code: int) -> None:
         self._conclude(code, "")
@@ -338,14 +350,13 @@ class Keeper:
         # From here on the directory belongs to whoever reads the record: perhaps to the next monitor.
         self.hub.close_door()
         exit_record.write_record(self._order.state_dir, exit_record.EXIT_RECORD, record)
-        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
         event = messages.Exited(
             code=code,
             at_ns=record.at_ns,
             oom_killed=record.oom_killed,
             error=error,
-            cpu_ns=round((usage.ru_utime + usage.ru_stime) * 1e9),
-            peak_rss=usage.ru_maxrss * 1024,
+            cpu_ns=self._cpu_ns,
+            peak_memory=self._peak_memory,
         )
         self.hub.broadcast(event)
         self.hub.leave(self._maybe_stop)
