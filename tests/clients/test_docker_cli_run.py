@@ -127,7 +127,7 @@ def test_attach_sees_what_comes_and_detaches(lodged: Lodged, name: str) -> None:
                 seen += os.read(master, 1000)
         assert b"a2b" in seen
         os.write(master, b"\x10\x11")  # ctrl-p ctrl-q
-        assert process.wait(10) == 0
+        assert process.wait(10) in (0, 1)  # newer commands call it a failure
         assert lodged.out("inspect", "-f", "{{.State.Running}}", name) == "true"
     finally:
         process.kill()

@@ -14,6 +14,12 @@ from docker.models.containers import Container
 
 from tests.clients.daemon import Lodged
 
+# its streams are closed by the garbage collector
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
 
 @pytest.fixture
 def client(lodged: Lodged) -> Iterator[docker.DockerClient]:
@@ -142,17 +148,19 @@ def test_events_while_they_happen(client: docker.DockerClient, name: str) -> Non
     events = client.events(decode=True, filters={"container": name})
 
     def listen() -> None:
-        seen.extend(event["Action"] for event in events)
+        for event in events:
+            seen.append(event["Action"])
+            if event["Action"] == "destroy":
+                return
 
     listener = threading.Thread(target=listen)
     listener.start()
     try:
         client.containers.run("busybox", "true", name=name, network_mode="none")
         client.containers.get(name).remove()
-    finally:
-        client.api.close()
-        events.close()
         listener.join(10)
+    finally:
+        events.close()
     assert [one for one in seen if one != "attach"] == ["create", "start", "die", "destroy"]
 
 
