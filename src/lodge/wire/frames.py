@@ -21,6 +21,9 @@ MAX_PAYLOAD = 0xFFFF_FFFF
 MULTIPLEXED_TYPE = "application/vnd.docker.multiplexed-stream"
 RAW_TYPE = "application/vnd.docker.raw-stream"
 
+_NOT_A_HEADER = 0xFCFF_FFFF_0000_0000
+"""The bits that are zero in the eight bytes of every header: streams end at 3, then come three zeros."""
+
 _PREFIXES = tuple(bytes((stream, 0, 0, 0)) for stream in range(4))
 
 
@@ -57,23 +60,28 @@ class Decoder:
         position, end = 0, len(data)
         left, stream = self._left, self._stream
         run: list[bytes] = []
+        to_number = int.from_bytes  # some engines send a frame a line, so this loop sees millions
         while position < end:
             if left == 0:
                 if end - position < HEADER_SIZE:
                     self._head = data[position:]
                     break
-                found, left = _parse_header(data, position)
+                word = to_number(data[position : position + HEADER_SIZE], "big")
+                if word & _NOT_A_HEADER:
+                    raise Corrupt(f"unrecognized input header: {data[position]}")
                 position += HEADER_SIZE
-                if found != stream:
+                left = word & MAX_PAYLOAD
+                if word >> 56 != stream:
                     if run:
                         pieces.append((stream, b"".join(run)))
                         run = []
-                    stream = found
-                continue
+                    stream = word >> 56
             part = data[position : position + left]
             run.append(part)
-            position += len(part)
-            left -= len(part)
+            position += left
+            left = 0
+        if position > end:
+            left = position - end
         if run:
             pieces.append((stream, b"".join(run)))
         self._left, self._stream = left, stream
@@ -83,10 +91,3 @@ class Decoder:
         """Say that the stream ended; `Corrupt` when it ended inside a frame."""
         if self._left or self._head:
             raise Corrupt("the stream ended in the middle of a frame")
-
-
-def _parse_header(data: bytes, position: int) -> tuple[int, int]:
-    prefix = data[position : position + 4]
-    if prefix not in _PREFIXES:
-        raise Corrupt(f"unrecognized input header: {prefix[0]}")
-    return prefix[0], int.from_bytes(data[position + 4 : position + 8], "big")

@@ -208,7 +208,18 @@ def _chain(node: Chain, scope: Scope, arguments: list[Any]) -> Any:
 
 
 _FREE_KEYS = frozenset(
-    "Annotations Attributes ExposedPorts Labels Networks Options Ports Sysctls Tmpfs Volumes".split()
+    {
+        "Annotations",
+        "Attributes",
+        "ExposedPorts",
+        "Labels",
+        "Networks",
+        "Options",
+        "Ports",
+        "Sysctls",
+        "Tmpfs",
+        "Volumes",
+    }
 )
 """Fields whose keys users choose: a key that is missing there is no mistake."""
 
