@@ -63,7 +63,7 @@ class Box:
             },
             "mounts": [dict(mount) for mount in MOUNTS],
             "linux": {
-                "cgroupsPath": f"/lodge-test/{os.getpid()}-{directory.name}",
+                "cgroupsPath": f"/lodge-test-{os.getpid()}/{os.getpid()}-{directory.name}",
                 "namespaces": [{"type": kind} for kind in NAMESPACES],
             },
         }
@@ -163,7 +163,8 @@ def finish(program: ChildProgram) -> Result:
 def busybox(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A root of busybox and little else; tests write to their own upper directory only."""
     root = tmp_path_factory.mktemp("busybox")
-    for name in ("bin", "etc", "tmp", "root"):
+    root.chmod(0o755)
+    for name in ("bin", "dev", "etc", "proc", "root", "sys", "tmp"):
         (root / name).mkdir()
     (root / "tmp").chmod(0o1777)
     shutil.copy(BUSYBOX, root / "bin/busybox")
@@ -199,7 +200,7 @@ def make_box(
         box.remove()
         assert not hierarchy.group(box.linux["cgroupsPath"]).exists()
     assert Path("/proc/self/mountinfo").read_text() == mounts_before
-    hierarchy.group("/lodge-test").remove()
+    hierarchy.group(f"/lodge-test-{os.getpid()}").remove()
 
 
 @pytest.fixture

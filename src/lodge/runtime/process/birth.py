@@ -29,7 +29,8 @@ class Birth(Struct, frozen=True):
 
     `flags` are the new namespaces (of those that clone3 makes); `pid_path` and `time_path` are joined,
     `pid_of` is a pidfd of a process whose pid namespace is (-1 for none); `new_time` are the offsets of a
-    new time namespace, None for none; `user_path` is joined by a go-between.
+    new time namespace, None for none; `user_path` is joined by a go-between. With `for_parent` the child is
+    the caller's parent's (not together with `user_path`).
     """
 
     flags: int = 0
@@ -38,6 +39,7 @@ class Birth(Struct, frozen=True):
     time_path: str = ""
     new_time: dict[str, TimeOffset] | None = None
     user_path: str = ""
+    for_parent: bool = False
 
     def __str__(self) -> str:
         names = [name for name, (flag, _) in ns.NAMESPACES.items() if self.flags & flag]
@@ -56,7 +58,10 @@ class Birth(Struct, frozen=True):
             if self.user_path:
                 return self._clone_by_go_between(body)
             # SAFETY: the caller has one thread; the child never returns into the caller's frames.
-            pid, pidfd = ns.clone3(self.flags)
+            if self.for_parent:
+                pid, pidfd = ns.clone3(self.flags | ns.CLONE_PARENT, exit_signal=0)
+            else:
+                pid, pidfd = ns.clone3(self.flags)
             if pid == 0:
                 body()
             return pid, pidfd

@@ -68,7 +68,8 @@ class ProcessDwelling:
     the root is the config's directory. `hierarchy` is the host's, detected when None; `filter_cache` is a
     directory for compiled seccomp filters. With `dies_with_keeper` the init is killed when the keeper dies.
     A `gate` lets somebody else say Start. `keyring` False keeps the host's session keyring, `pivot` False
-    avoids pivot_root.
+    avoids pivot_root. With `for_parent` the init is born as a child of this process's parent, which is then
+    its keeper: this process only makes it.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class ProcessDwelling:
         gate: Gate | None = None,
         keyring: bool = True,
         pivot: bool = True,
+        for_parent: bool = False,
     ) -> None:
         self.identity = identity
         self.bundle = bundle
@@ -98,6 +100,7 @@ class ProcessDwelling:
         self._gate = gate
         self._keyring = f"_ses.{identity}" if keyring else ""
         self._pivot = pivot
+        self._for_parent = for_parent
         self._linux = config.linux or Linux()
         self._hierarchy = hierarchy or detect()
         self._cgroup = self._hierarchy.group(cgroup_path(self._linux.cgroups_path, identity))
@@ -146,7 +149,8 @@ class ProcessDwelling:
             channel.close()
             run_init(order)
 
-        program = self._bear(plan.birth, body, streams, channel, child_channel)
+        birth = msgspec.structs.replace(plan.birth, for_parent=self._for_parent)
+        program = self._bear(birth, body, streams, channel, child_channel)
         try:
             self._settle(program, channel, mapped)
             self._converse(program, channel)
@@ -272,10 +276,22 @@ class ProcessDwelling:
             self._channel.close()
             self._channel = None
         if self._init is not None:
-            self._init.kill()
+            self._end_init(self._init)
         clear_cgroup(self._cgroup)
         self._removed = True
         self._hooks.run_all("poststop", "stopped", 0)
+
+    def _end_init(self, init: ChildProgram) -> None:
+        if init.ended:
+            return
+        try:
+            init.signal(signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        # A frozen process takes its signal only when it thaws (cgroup v1).
+        if self._cgroup.exists() and self._cgroup.frozen():
+            self._cgroup.thaw()
+        init.reap()
 
     def _surroundings(self, preserve: int) -> Surroundings:
         if self._filter is None and self._linux.seccomp is not None:
@@ -350,6 +366,8 @@ class ProcessDwelling:
         entries = self._cgroup.prepare_entry()
         try:
             channel.send(Settled(), *entries)
+        except BrokenPipeError:
+            pass  # the child has failed meanwhile: its last words are read next
         finally:
             close_all(entries)
 

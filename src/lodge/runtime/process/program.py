@@ -48,7 +48,11 @@ class ChildProgram:
         """End it now, whatever it is doing, and reap it; idempotent."""
         if self._code is None:
             pidfd_send_signal(self._pidfd, signal.SIGKILL)
-            self.reap()
+            try:
+                self.reap()
+            except ChildProcessError:
+                # Born for this process's parent, which collects it.
+                self._code = 128 + signal.SIGKILL
 
     def resize(self, rows: int, columns: int) -> None:
         """See the contract."""
