@@ -13,6 +13,23 @@ BOTH = frozenset((STDOUT, STDERR))
 _SECOND = 1_000_000_000
 
 
+class _LineHeads(dict[int, bytes]):
+    """Headers of frames by the length of the line in them, whose line feed counts too."""
+
+    def __init__(self, stream: int) -> None:
+        super().__init__()
+        self._stream = stream
+
+    def __missing__(self, length: int) -> bytes:
+        made = header(self._stream, length + 1)
+        if length < 16384:
+            self[length] = made
+        return made
+
+
+_LINE_HEADS = {stream: _LineHeads(stream) for stream in BOTH}
+
+
 class View(Struct, kw_only=True):
     """A selection and a form. Times in nanoseconds since the epoch, 0 for no bound; `tail` -1 for all.
 
@@ -29,10 +46,17 @@ class View(Struct, kw_only=True):
     tail: int = -1
 
     def form(self, stream: int, text: bytes) -> bytes:
-        """Output of one stream as it is sent."""
+        """Output of one stream as it is sent: a frame a line, since clients take a frame for a line."""
         if stream not in self.wanted or not text:
             return b""
-        return header(stream, len(text)) + text if self.framed else text
+        if not self.framed:
+            return text
+        heads = _LINE_HEADS[stream]
+        *lines, rest = text.split(b"\n")
+        framed = b"\n".join([heads[len(line)] + line for line in lines])
+        if lines:
+            framed += b"\n"
+        return framed + header(stream, len(rest)) + rest if rest else framed
 
 
 class Stamper:

@@ -110,9 +110,11 @@ def test_many_lines_of_many_times() -> None:
     assert shown(written(groups)) == b"".join(text for _, text in groups)
 
 
-def test_frames_hold_runs_of_one_stream() -> None:
+def test_frames_hold_one_line_each() -> None:
     block = written([(STDOUT, b"a\nb\n"), (STDERR, b"c\n")])
-    assert Decoder(View()).render(block) == frame(STDOUT, b"a\nb\n") + frame(STDERR, b"c\n")
+    assert Decoder(View()).render(block) == (
+        frame(STDOUT, b"a\n") + frame(STDOUT, b"b\n") + frame(STDERR, b"c\n")
+    )
 
 
 def test_timestamps_stand_before_each_line_once() -> None:
