@@ -112,9 +112,8 @@ async def save(call: Call) -> None:
 async def load(call: Call) -> None:
     """POST /images/load."""
     _platform(call, 48)
-    await send_progress(
-        call, await call.backend.images.load(call.inflow(), quiet=call.form.flag("quiet", True))
-    )
+    items = await call.backend.images.load(call.inflow(), quiet=call.form.flag("quiet", True))
+    await send_progress(call, items, always_in_band=True)
 
 
 async def create(call: Call) -> None:

@@ -61,9 +61,12 @@ def _wants_gzip(accepted: str) -> bool:
     return False
 
 
-async def send_progress(call: Call, items: AsyncIterator[Progress]) -> None:
-    """Stream progress lines as Docker's JSON messages."""
-    await call.send_lines(_lines(items))
+async def send_progress(call: Call, items: AsyncIterator[Progress], *, always_in_band: bool = False) -> None:
+    """Stream progress lines as Docker's JSON messages.
+
+    An error before the first line is answered with its status, unless the client looks for it in the stream.
+    """
+    await call.send_lines(_lines(items), always_in_band=always_in_band)
 
 
 async def _lines(items: AsyncIterator[Progress]) -> AsyncIterator[bytes]:
