@@ -75,15 +75,15 @@ class Call:
         """From here on the call ends with its client."""
         self.exchange.bound = True
 
-    async def send_lines(self, items: AsyncIterator[bytes], content_type: str = "application/json") -> None:
+    async def send_lines(self, items: AsyncIterator[bytes], *, always_in_band: bool = False) -> None:
         """Stream items as they come. An error before the first is answered as usual, a later one in-band.
 
-        `items` is closed in every case.
+        With `always_in_band` the answer begins at once. `items` is closed in every case.
         """
-        stream: Stream | None = None
+        stream = self.stream() if always_in_band else None
         try:
             async for item in items:
-                stream = stream or self.stream(content_type)
+                stream = stream or self.stream()
                 await stream.write(item)
         except ClientGone:
             raise
@@ -94,7 +94,7 @@ class Call:
             await stream.write(error_line(error))
         finally:
             await close(items)
-        (stream or self.stream(content_type)).end()
+        (stream or self.stream()).end()
 
 
 def error_line(error: BaseException) -> bytes:
