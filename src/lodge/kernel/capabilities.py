@@ -134,14 +134,15 @@ def drop_bounding(keep: int) -> None:
     """
     # A kernel newer than NAMES may know more: ask it until it refuses. Not a file: /proc may be foreign.
     for number in range(64):
+        if keep >> number & 1:
+            continue
         try:
-            held = prctl(_PR_CAPBSET_READ, number)
+            prctl(_PR_CAPBSET_DROP, number)
         except OSError as error:
             if error.errno == errno.EINVAL:
                 return
-            raise
-        if held and not keep >> number & 1:
-            prctl(_PR_CAPBSET_DROP, number)
+            if error.errno != errno.EPERM or prctl(_PR_CAPBSET_READ, number):
+                raise
 
 
 def set_ambient(bits: int) -> None:

@@ -65,23 +65,25 @@ class MountCgroupsV1(Operation, frozen=True):
     def perform(self, site: Site) -> None:
         """The tmpfs is fresh, so names in it need no further care."""
         MountFilesystem(self.destination, "tmpfs", "tmpfs", _TMPFS).perform(site)
-        for name, options, directory in self.hierarchies:
-            place = f"{self.destination}/{name}"
-            if self.private:
-                self._mount(site, place, options)
-            else:
-                BindMount(place, directory, m.MountOptions(flags=self.flags)).perform(site)
-        for name, options, _ in self.hierarchies:
-            for alias in options.split(",") if "," in name else ():
-                os.symlink(name, alias, dir_fd=site.directory(self.destination))
-        if self.flags & m.MS_RDONLY:
-            top = paths.open_in_root(site.rootfd, self.destination, os.O_PATH)
-            m.mount_setattr(top, "", m.AT_EMPTY_PATH, m.MOUNT_ATTR_RDONLY)
+        top = paths.open_in_root(site.rootfd, self.destination, os.O_PATH | os.O_DIRECTORY)
+        try:
+            for name, options, directory in self.hierarchies:
+                os.mkdir(name, 0o755, dir_fd=top)
+                if self.private:
+                    self._mount(top, name, options)
+                else:
+                    bound = BindMount(f"{self.destination}/{name}", directory, m.MountOptions(self.flags))
+                    bound.perform(site)
+                for alias in options.split(",") if "," in name else ():
+                    os.symlink(name, alias, dir_fd=top)
+            if self.flags & m.MS_RDONLY:
+                m.mount_setattr(top, "", m.AT_EMPTY_PATH, m.MOUNT_ATTR_RDONLY)
+        finally:
             os.close(top)
         propagate(site, self.destination, self.propagation)
 
-    def _mount(self, site: Site, place: str, options: str) -> None:
-        target = paths.make_directories_in_root(site.rootfd, place)
+    def _mount(self, top: int, name: str, options: str) -> None:
+        target = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=top)
         try:
             m.mount("cgroup", paths.fd_path(target), "cgroup", self.flags, options)
         finally:

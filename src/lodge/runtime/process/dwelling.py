@@ -36,7 +36,7 @@ from lodge.runtime.process.handshake import (
 )
 from lodge.runtime.process.hooks import HookRunner
 from lodge.runtime.process.identity import Filter
-from lodge.runtime.process.init import ExecOrder, InitOrder, run_exec, run_init
+from lodge.runtime.process.init import ExecOrder, InitOrder, run_exec, run_init, signals_to_reset
 from lodge.runtime.process.listener import hand_over
 from lodge.runtime.process.plan import (
     Surroundings,
@@ -141,6 +141,7 @@ class ProcessDwelling:
             child_channel,
             self._hooks,
             self._keyring,
+            signals_to_reset(),
             self._gate,
             mapped,
         )
@@ -207,6 +208,7 @@ class ProcessDwelling:
             entries,
             self._hooks,
             self._keyring,
+            signals_to_reset(),
             target,
             exec_flags(self._linux),
         )

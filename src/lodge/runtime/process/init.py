@@ -30,11 +30,11 @@ from lodge.runtime.process.plan import Plan
 from lodge.runtime.process.stdio import Stdio
 from lodge.spec.runtime import Linux
 
-_UNRESETTABLE = (signal.SIGKILL, signal.SIGSTOP)
+_RESETTABLE = tuple(int(n) for n in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
 
 
 class InitOrder(Struct, frozen=True):
-    """What an init is to do. Without a `gate` the channel is one."""
+    """What an init is to do. Without a `gate` the channel is one; `signals` are of `signals_to_reset`."""
 
     plan: Plan
     linux: Linux
@@ -42,6 +42,7 @@ class InitOrder(Struct, frozen=True):
     channel: Channel
     hooks: HookRunner
     keyring: str
+    signals: tuple[int, ...]
     gate: Gate | None
     mapped: bool
 
@@ -60,6 +61,7 @@ class ExecOrder(Struct, frozen=True):
     entries: list[int]
     hooks: HookRunner
     keyring: str
+    signals: tuple[int, ...]
     target: int
     flags: int
 
@@ -89,7 +91,7 @@ def _guard(channel: Channel, body: Callable[[], None]) -> NoReturn:
 
 def _init(order: InitOrder) -> None:
     plan = order.plan
-    _begin(order.stdio, order.keyring)
+    _begin(order)
     if order.mapped:
         order.channel.expect(Mapped)
     attributes.set_early(plan.becoming.process, order.linux)
@@ -122,7 +124,7 @@ def _start(order: InitOrder, program: Program, gate: Gate) -> None:
 
 
 def _exec(order: ExecOrder) -> None:
-    _begin(order.stdio, order.keyring)
+    _begin(order)
     attributes.set_early(order.becoming.process, order.linux)
     enter(order.entries)
     ns.setns(order.target, order.flags)
@@ -140,28 +142,29 @@ def _exec(order: ExecOrder) -> None:
     _execute(program, order.becoming.preserve)
 
 
-def _begin(stdio: Stdio, keyring: str) -> None:
+def signals_to_reset() -> tuple[int, ...]:
+    """The signals that the caller ignores or handles: looked at in the keeper, where that costs least."""
+    default = signal.SIG_DFL
+    return tuple(number for number in _RESETTABLE if signal.getsignal(number) is not default)
+
+
+def _begin(order: InitOrder | ExecOrder) -> None:
     """Stop being the keeper: not traceable, own session, default signals, own streams, own keys."""
     # The file /proc/<pid>/exe of this process is an interpreter of the host, its memory is the keeper's:
     # nobody in the container may look at either (CVE-2016-9962, CVE-2019-5736).
     kernel_process.set_dumpable(False)
     os.setsid()
-    _reset_signals()
-    stdio.install()
-    if keyring:
+    for number in order.signals:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    order.stdio.install()
+    if order.keyring:
         try:
-            kernel_process.join_session_keyring(keyring)
+            kernel_process.join_session_keyring(order.keyring)
         except OSError:
             # No keyrings in this kernel, or none left to this user: there is then nothing to be separated
             # from.
             pass
-
-
-def _reset_signals() -> None:
-    for number in signal.valid_signals():
-        if number not in _UNRESETTABLE and signal.getsignal(number) is not signal.SIG_DFL:
-            signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def _perform(operation: Operation, site: Site) -> None:

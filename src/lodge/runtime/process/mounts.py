@@ -104,7 +104,7 @@ class MountFilesystem(Operation, frozen=True):
         if self.type in ("proc", "sysfs"):
             # These must be where they are expected, or later trust in them is misplaced (CVE-2025-52881).
             _forbid_link(site, self.destination)
-        target = paths.make_directories_in_root(site.rootfd, self.destination)
+        target = site.mount_point(self.destination)
         return _checked_target(site, target, self.destination, whole_proc=self.type == "proc")
 
 
@@ -142,7 +142,7 @@ class BindMount(Operation, frozen=True):
 
     def _target(self, site: Site, tree: int) -> int:
         if stat.S_ISDIR(os.fstat(tree).st_mode):
-            target = paths.make_directories_in_root(site.rootfd, self.destination)
+            target = site.mount_point(self.destination)
         else:
             target = paths.create_file_in_root(site.rootfd, self.destination)
         return _checked_target(site, target, self.destination, whole_proc=procfs.is_procfs(tree))

@@ -33,11 +33,21 @@ class Site:
         self.mask_tree = -1
         self._directories: dict[str, int] = {}
 
+    def mount_point(self, path: str) -> int:
+        """A directory inside the root to mount on, made when it is missing; the caller closes it.
+
+        Most exist, and cost one call; only the others are walked to.
+        """
+        try:
+            return paths.open_in_root(self.rootfd, path, os.O_PATH | os.O_DIRECTORY)
+        except FileNotFoundError:
+            return paths.make_directories_in_root(self.rootfd, path)
+
     def directory(self, path: str) -> int:
         """A directory inside the root, made when it is missing, open until the end of the set-up."""
         fd = self._directories.get(path)
         if fd is None:
-            fd = self._directories[path] = paths.make_directories_in_root(self.rootfd, path)
+            fd = self._directories[path] = self.mount_point(path)
         return fd
 
     def forget_directories(self) -> None:

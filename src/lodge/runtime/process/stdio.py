@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 
 from lodge.runtime.contract import StdioRequest, Streams
@@ -33,13 +34,12 @@ class Stdio:
             if null > 2:
                 os.close(null)
             return
-        # Copies above all targets first: a source may itself be 0, 1 or 2.
-        high = [os.dup(fd) for fd in self.child]
-        while any(fd <= 2 for fd in high):
-            high = [os.dup(fd) if fd <= 2 else fd for fd in high]
-        for target, fd in enumerate(high):
+        sources = self.child
+        if any(fd <= 2 for fd in sources):
+            # One may stand where another goes: copies above all targets first.
+            sources = tuple(fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3) for fd in sources)
+        for target, fd in enumerate(sources):
             os.dup2(fd, target)
-            os.close(fd)
 
     def close_child_side(self) -> None:
         """In the keeper, after the clone."""

@@ -19,6 +19,7 @@ from lodge.kernel import paths
 
 MAX_FILE = 1 << 20
 MAX_ID = (1 << 31) - 1
+_CHUNK = 1 << 16
 _NUMBER = re.compile(r"[+-]?[0-9]+", re.ASCII)
 
 
@@ -152,7 +153,7 @@ def _read(rootfd: int, path: str) -> bytes:
     try:
         parts: list[bytes] = []
         size = 0
-        while size < MAX_FILE and (part := os.read(fd, MAX_FILE - size)):
+        while size < MAX_FILE and (part := os.read(fd, min(_CHUNK, MAX_FILE - size))):
             parts.append(part)
             size += len(part)
     except OSError:
