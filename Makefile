@@ -16,8 +16,9 @@ IMAGE ?=
 ARGS ?=
 VENV := .venv
 SETUP = PYTHON='$(PYTHON)' VENV='$(VENV)' ./tools/setup.sh
-# docker's command, where only tests have it (see tools/setup.sh)
-export PATH := $(PATH):$(CURDIR)/$(VENV)/docker
+# Docker's command: the machine's own, or the one of bench/peers.sh.
+PEERS ?= /tmp/peers
+export PATH := $(PATH):$(PEERS)/bin
 PYTEST = $(VENV)/bin/python -m pytest -p tests.leaks
 SUITES := style unit contract privileged clients
 
@@ -50,8 +51,7 @@ unit: setup
 	@$(PYTEST) -q tests/style tests/unit $(ARGS)
 
 bench: setup
-	@bench/peers.sh build
-	@bench/peers.sh legacy $(VENV)/bin/python -m bench $(ARGS)
+	@$(VENV)/bin/python -m bench $(ARGS)
 
 lock:
 	@VENV='$(VENV)' PYTHON='$(PYTHON)' ./tools/lock.sh

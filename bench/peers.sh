@@ -48,15 +48,19 @@ mirror() {
 
 build() {
     [ "$(id -u)" = 0 ] || die 'must be root'
-    command -v mmdebstrap >/dev/null || {
+    local keys=/usr/share/keyrings/debian-archive-keyring.gpg wanted=
+    command -v mmdebstrap >/dev/null || wanted=mmdebstrap
+    [ -e "$keys" ] || wanted="$wanted debian-archive-keyring"
+    [ -z "$wanted" ] || {
         apt-get -qq update || true
-        DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends mmdebstrap >/dev/null
+        # shellcheck disable=SC2086  # a list of names
+        DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $wanted >/dev/null
     }
     mkdir -p "$PEERS/bin"
     if [ ! -e "$root/.complete" ]; then
         rm -rf --one-file-system "$root.new"
         say "making $root from Debian $PEERS_SUITE (about a minute)"
-        mmdebstrap --quiet --variant=minbase --format=directory --include="$packages" \
+        mmdebstrap --quiet --variant=minbase --format=directory --include="$packages" --keyring="$keys" \
             --aptopt='APT::Install-Recommends "false"' --aptopt='Acquire::Check-Valid-Until "false"' \
             --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
             --dpkgopt='path-exclude=/usr/share/locale/*' "$PEERS_SUITE" "$root.new" "$(mirror)"

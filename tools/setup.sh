@@ -47,6 +47,7 @@ system_packages() {
         want iproute2 has ip
         want util-linux has unshare
         want procps has ps
+        want curl has curl
     fi
     [ -n "$missing" ] || return 0
     command -v apt-get >/dev/null || die "this system has no apt; install by hand:$missing"
@@ -86,25 +87,15 @@ virtual_environment() {
     echo "$stamp" > "$VENV/.ready-$purpose"
 }
 
-# Docker's command for the tests of clients, where the machine has none. Only unpacked: the package would
-# install and start an engine too.
-docker_command() {
+# Docker Engine, Podman, crun and runc in a root of their own, for the tests that hold Lodge against them or
+# are driven by Docker's command. Where they can't be had, those tests say so and are skipped.
+peers() {
     [ "$purpose" = test ] || return 0
-    place=$(pwd)/$VENV/docker
-    if command -v docker >/dev/null || [ -x "$place/docker" ]; then return 0; fi
-    say "unpacking docker's command into $VENV/docker"
-    mkdir -p "$place/package"
-    (
-        cd "$place/package"
-        # a package of its own since Debian 13; before, and on Ubuntu, it is part of docker.io
-        apt-get -qq download docker-cli 2>/dev/null || apt-get -qq download docker.io 2>/dev/null || exit 0
-        for package in *.deb; do dpkg -x "$package" .; done
-        mv usr/bin/docker ..
-    )
-    rm -rf "$place/package"
-    [ -x "$place/docker" ] || say "there is no package with docker's command; tests with it are skipped"
+    if [ "$(id -u)" = 0 ]; then
+        bench/peers.sh build || say 'the peers could not be built; tests with them are skipped'
+    fi
 }
 
 system_packages
 virtual_environment
-docker_command
+peers
