@@ -205,12 +205,20 @@ class Ingest:
         self._hasher = hasher(self._algorithm)
 
     def write(self, data: bytes | memoryview) -> None:
-        """Append. Raises Corrupt when there are more bytes than were announced, OSError from the disk."""
+        """Append. Raises Corrupt when there are more bytes than were announced, Exhausted on a full disk."""
+        self.append(data)
+        self.absorb(data)
+
+    def absorb(self, data: bytes | memoryview) -> None:
+        """Take bytes into the digest only: half of `write`, for a thread of its own."""
+        self._hasher.update(data)
+
+    def append(self, data: bytes | memoryview) -> None:
+        """Put bytes into the file only: the other half of `write`. Raises as that."""
         self._written += len(data)
         if self._size is not None and self._written > self._size:
             self._spoiled = True
             raise Corrupt(f"{self._expected}: longer than the {self._size} bytes that were announced")
-        self._hasher.update(data)
         with disk_full_is_exhausted("a blob can't be stored"):
             done = os.write(self._fd, data)
             while done < len(data):

@@ -86,6 +86,20 @@ def test_loading_twice_gives_the_same_and_makes_nothing_new(store: Store) -> Non
     assert len(list(store.layers.walk())) == 2
 
 
+@pytest.mark.parametrize("inner", PACK)
+def test_layers_are_unpacked_while_they_arrive_and_only_then(
+    store: Store, inner: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object) -> None:
+        raise AssertionError("a layer was read again from its blob")
+
+    monkeypatch.setattr(store.images, "_extract", never)
+    pack = PACK[inner][0]
+    data = docker_archive([BASE, TOP], ["busybox"], packed=[pack(BASE), pack(TOP)])
+    store.archives.load(io.BytesIO(data))
+    assert shown(store, BUSYBOX) == MERGED
+
+
 def test_layers_are_shared_between_images(store: Store) -> None:
     store.archives.load(io.BytesIO(docker_archive([BASE], ["base"])))
     store.archives.load(io.BytesIO(docker_archive([BASE, TOP], ["top"])))

@@ -36,7 +36,7 @@ Targets = list[tuple[Descriptor, list[str]]]
 
 
 class Arrived(Struct, frozen=True, kw_only=True):
-    """A large member that became a blob; `diff_id` None means that the blob is the plain tar itself."""
+    """A large member that became a blob; `diff_id` is None when it could not be read as a layer."""
 
     digest: Digest
     size: int
@@ -154,8 +154,8 @@ class Documents:
                 raise Corrupt(f"the archive has no {path!r}, which its manifest.json names") from None
         if found.failure is not None:
             raise found.failure
-        if (found.diff_id or found.digest) != diff_id:
-            raise Corrupt(f"{path!r}: expected the diff ID {diff_id}, found {found.diff_id or found.digest}")
+        if found.diff_id != diff_id:
+            raise Corrupt(f"{path!r}: expected the diff ID {diff_id}, found {found.diff_id}")
         media_type = _LAYER_TYPES.get(found.compression)
         if media_type is None:
             raise Corrupt(f"{path!r}: layers compressed with {found.compression} have no media type")

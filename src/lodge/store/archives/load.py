@@ -176,13 +176,13 @@ class _Arrivals:
                 self._layers.discard(arrival.staged)
 
     def receive(self, path: str, member: Member, reader: TarReader, progress: LoadProgress | None) -> None:
-        """Take one member: written and hashed in one thread, unpacked in another."""
+        """Take one member: written here, hashed in another thread, unpacked in a third."""
         arrival = _Arrival(path, self._stack.enter_context(self._content.ingest()))
         self._all.append(arrival)
         arrival.staged = self._layers.stage()
         pipes = (Pipe(), Pipe())
         work: list[Future[None]] = [
-            self._pool.submit(_store, arrival, pipes[0]),
+            self._pool.submit(_hash, arrival, pipes[0]),
             self._pool.submit(_unpack, arrival, pipes[1]),
         ]
         try:
@@ -191,6 +191,7 @@ class _Arrivals:
                 whole = piece if isinstance(piece, bytes) else bytes(piece)
                 for pipe in pipes:
                     pipe.write(whole)
+                arrival.ingest.append(whole)
                 done += len(whole)
                 if progress is not None:
                     progress(path, done, member.size)
@@ -209,6 +210,8 @@ class _Arrivals:
         """Compare digests with what the members' names claim, and learn what there is."""
         for arrival in self._all:
             digest = arrival.digest = arrival.ingest.seal()
+            if arrival.compression == NONE:
+                arrival.diff_id = digest
             parts = arrival.path.split("/")
             if len(parts) == 3 and parts[0] == "blobs":
                 try:
@@ -241,13 +244,9 @@ class _Arrivals:
         return None
 
 
-def _store(arrival: _Arrival, pipe: Pipe) -> None:
-    try:
-        while piece := pipe.read(1):
-            arrival.ingest.write(piece)
-    except BaseException:
-        pipe.abandon()
-        raise
+def _hash(arrival: _Arrival, pipe: Pipe) -> None:
+    while piece := pipe.read(1):
+        arrival.ingest.absorb(piece)
 
 
 def _unpack(arrival: _Arrival, pipe: Pipe) -> None:
