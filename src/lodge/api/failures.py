@@ -62,7 +62,7 @@ def body_of(error: BaseException) -> bytes:
 def report(method: str, path: str, error: BaseException) -> None:
     """Log what is our fault with its traceback, what is the client's only for debugging."""
     if isinstance(error, errors.LodgeError | OSError):
-        level = logging.ERROR if status_of(error) >= 500 else logging.DEBUG
+        level = logging.ERROR if status_of(error) == 500 else logging.DEBUG
         _log.log(level, "%s %s: %s", method, path, message_of(error))
     else:
         _log.error("%s %s failed", method, path, exc_info=error)
