@@ -15,8 +15,6 @@ from __future__ import annotations
 # `typing` costs 8 ms, and the command starts through here (tests/unit/cli/test_start_budget.py).
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from lodge.engine.library.asynchronous import AsyncContainer, AsyncEngine
     from lodge.engine.library.blocking import Container, Engine
     from lodge.engine.library.results import ProgramFailed, Resources, RunResult, RunTimedOut
@@ -50,7 +48,7 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -90,20 +90,21 @@ def _actions(container: Container, finding: Finding) -> list[Action]:
         return [act(Step.REMOVE, "its removal was under way")]
     if finding.link is not None:
         return [act(Step.MEET, "its monitor answers")]
+    if state.status in ("running", "paused"):
+        # Whether it is started again is then up to its policy, as after every end.
+        if finding.end is not None:
+            return [act(Step.END, f"it ended meanwhile with code {finding.end.code}")]
+        return [act(Step.BURY, "its monitor is gone without a word")]
     done: list[Action] = []
-    alive = state.status in ("running", "paused")
-    if alive and finding.end is not None:
-        done.append(act(Step.END, f"it ended meanwhile with code {finding.end.code}"))
-    elif alive:
-        done.append(act(Step.BURY, "its monitor is gone without a word"))
-    elif finding.end is not None:
+    if finding.end is not None:
         done.append(act(Step.BURY, "its start was not finished"))
     policy = container.wish.host.restart_policy
-    if (alive or state.status == "restarting" or state.started_at) and wanted_after_restart_of_engine(
-        policy, was_alive=alive or state.status == "restarting", manually_stopped=container.manually_stopped
+    awaits = state.status == "restarting"
+    if (awaits or state.started_at) and wanted_after_restart_of_engine(
+        policy, was_alive=awaits, manually_stopped=container.manually_stopped
     ):
         done.append(act(Step.START, f"its restart policy is {policy.name}"))
-    elif state.status == "restarting":
+    elif awaits:
         done.append(act(Step.END, "it awaited a restart"))
     return done or [act(Step.LEAVE, f"it is {state.status}")]
 

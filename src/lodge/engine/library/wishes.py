@@ -27,9 +27,10 @@ class Options(TypedDict, total=False):
 
     `env` variables; `workdir`, `user` (name, uid, uid:gid), `hostname`, `entrypoint`; `memory` bytes or
     "512m", `cpus` as 1.5, `pids` the number of tasks; `network` none (the default), host or container:NAME;
-    `mounts` as `docker run -v` takes them ("/host:/place:ro", "volume:/place") or MountPoint values; `tmpfs`
-    place to options; `tty`; `read_only` root; `privileged`; `cap_add`, `cap_drop`, `security_opt`; `devices` paths;
-    `init`; `labels`; `runtime`; `shm_size`; `stop_signal`; `restart` policy as "on-failure:3"; `platform`.
+    `mounts` as `docker run -v` takes them ("/host:/place:ro", "volume:/place") or MountPoint values;
+    `tmpfs` place to options; `tty`; `read_only` root; `privileged`; `cap_add`, `cap_drop`, `security_opt`;
+    `devices` paths; `init`; `labels`; `runtime`; `shm_size`; `stop_signal`; `restart` policy as
+    "on-failure:3"; `platform`.
     """
 
     env: Mapping[str, str] | None
