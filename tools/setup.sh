@@ -2,7 +2,8 @@
 # Brings a machine to where the Makefile's commands work. Idempotent; does nothing when nothing is missing.
 #
 #   tools/setup.sh run     what `make run` needs: a venv with the pinned packages, image-making tools
-#   tools/setup.sh test    that, and what tests and checks need
+#   tools/setup.sh check   that, and the checkers and test libraries in the venv
+#   tools/setup.sh test    that, a compiler and tools for privileged tests, and the peers of bench/peers.sh
 #
 # Packages of the system come by name from the machine's own apt; Python's come from its own package index,
 # in the versions and with the hashes of requirements/*.lock. PYTHON and VENV can be set from outside.
@@ -68,9 +69,12 @@ virtual_environment() {
     [ "$purpose" = run ] || locks="$locks requirements/test.lock requirements/check.lock"
     version=$("$python" --version)
     stamp="$(cat requirements/*.lock pyproject.toml | sha256sum | cut -c 1-16) $version"
-    for ready in "$VENV/.ready-$purpose" "$VENV/.ready-test"; do # a fuller venv serves the lesser purpose too
+    ready=$VENV/.ready-all
+    [ "$(cat "$ready" 2>/dev/null)" != "$stamp" ] || return 0 # a fuller venv serves the lesser purpose too
+    if [ "$purpose" = run ]; then
+        ready=$VENV/.ready-run
         [ "$(cat "$ready" 2>/dev/null)" != "$stamp" ] || return 0
-    done
+    fi
     if [ "$("$VENV/bin/python" --version 2>/dev/null)" != "$version" ] || ! "$VENV/bin/python" -c 'import pip' 2>/dev/null; then
         say "making $VENV with $python"
         "$python" -m venv --clear "$VENV"
@@ -84,7 +88,7 @@ virtual_environment() {
     # setuptools is needed to build only, and its start-up hook costs every start of `lodge`
     $pip uninstall --yes setuptools
     "$VENV/bin/python" -m compileall -q src
-    echo "$stamp" > "$VENV/.ready-$purpose"
+    echo "$stamp" > "$ready"
 }
 
 # Docker Engine, Podman, crun and runc in a root of their own, for the tests that hold Lodge against them or
