@@ -10,6 +10,7 @@ documents.
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -28,6 +29,7 @@ from lodge.spec.descriptor import (
 from lodge.spec.digest import Digest
 from lodge.spec.image import MANIFEST_CAP, ImageConfig, Index, Manifest
 from lodge.spec.reference import Reference
+from lodge.store.archives import ancient
 from lodge.store.content import Content
 from lodge.store.references import CONTAINERD_NAME, NAME
 
@@ -75,15 +77,21 @@ class Documents:
         entries = self._entries()
         if "index.json" in self._data and "oci-layout" in self._data:
             return self._from_layout(entries, content)
-        if not entries:
+        made: dict[Descriptor, list[str]] = {}
+        if entries:
+            for entry in entries:
+                target = self._manifest_of(entry, arrived, content)
+                made.setdefault(target, []).extend(_canonical(entry.tags))
+        elif "repositories" in self._data:
+            for old in ancient.images(self._data):
+                layers = [self._diff_id(path, arrived) for path in old.layers]
+                target = self._image(old.config(layers), old.layers, layers, arrived, content)
+                made.setdefault(target, []).extend(_canonical([old.name]))
+        else:
             raise Corrupt(
                 "the archive holds no image: there is neither a manifest.json nor an OCI image layout",
                 hint="use import for the tar of a root file system",
             )
-        made: dict[Descriptor, list[str]] = {}
-        for entry in entries:
-            target = self._manifest_of(entry, arrived, content)
-            made.setdefault(target, []).extend(_canonical(entry.tags))
         return list(made.items())
 
     def _check_blobs(self) -> None:
@@ -131,9 +139,20 @@ class Documents:
                 f"invalid manifest, layers length mismatch: expected {len(config.rootfs.diff_ids)}, "
                 f"got {len(entry.layers)}"
             )
+        return self._image(raw, entry.layers, config.rootfs.diff_ids, arrived, content)
+
+    def _image(
+        self,
+        raw: bytes,
+        paths: Sequence[str],
+        diff_ids: Sequence[str],
+        arrived: dict[str, Arrived],
+        content: Content,
+    ) -> Descriptor:
+        """Store a configuration as it is, and a manifest for it and the layers at the paths."""
         layers = tuple(
             self._layer(path, diff_id, arrived, content)
-            for path, diff_id in zip(entry.layers, config.rootfs.diff_ids, strict=True)
+            for path, diff_id in zip(paths, diff_ids, strict=True)
         )
         digest = content.put(raw)
         manifest = Manifest(
@@ -143,6 +162,15 @@ class Documents:
             layers=layers,
         ).encode()
         return Descriptor(media_type=OCI_MANIFEST, digest=content.put(manifest), size=len(manifest))
+
+    def _diff_id(self, path: str, arrived: dict[str, Arrived]) -> str:
+        """Return what the bytes themselves say, for archives that don't name diff IDs."""
+        found = arrived.get(self._resolve(path))
+        if found is None:
+            raise Corrupt(f"the archive has no {path!r}, which its documents name")
+        if found.failure is not None:
+            raise found.failure
+        return str(found.diff_id)
 
     def _layer(self, path: str, diff_id: str, arrived: dict[str, Arrived], content: Content) -> Descriptor:
         found = arrived.get(self._resolve(path))

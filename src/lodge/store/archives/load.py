@@ -34,7 +34,7 @@ from lodge.store.layers import Layers, Staged
 from lodge.store.leases import Leases
 from lodge.store.references import References
 
-_DOCUMENTS_CAP = 256 << 20
+_DOCUMENTS_CAP = 64 << 20
 _SMALL = 64 << 10
 LoadProgress = Callable[[str, int, int], None]
 """Called with the name of a member, and of its bytes how many are done and how many there are."""
