@@ -103,13 +103,13 @@ def _follow(container: Container, interval: float) -> None:
     try:
         while True:
             ready = {fd for fd, _ in waiter.poll(max(0.0, due - time.monotonic()) * 1000)}
+            if ready and container.cgroup.oom_kills() > kills:
+                kills = container.cgroup.oom_kills()
+                _print_event(container, "oom", None)
             if pidfd in ready:
                 return
             if memory in ready:
                 os.read(memory, 4096)
-                if container.cgroup.oom_kills() > kills:
-                    kills = container.cgroup.oom_kills()
-                    _print_event(container, "oom", None)
             if time.monotonic() >= due:
                 _print_event(container, "stats", _figures(container.cgroup.stats()))
                 due += interval

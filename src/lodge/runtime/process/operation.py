@@ -9,6 +9,7 @@ performs them in order. Each subject keeps its own operations beside the functio
 from __future__ import annotations
 
 import os
+from abc import abstractmethod
 
 from msgspec import Struct
 
@@ -67,6 +68,6 @@ class Site:
 class Operation(Struct, frozen=True):
     """One step. `str` says what it does; `perform` does it in the child, OSError or a kind of ours."""
 
+    @abstractmethod
     def perform(self, site: Site) -> None:
         """Do it."""
-        raise NotImplementedError

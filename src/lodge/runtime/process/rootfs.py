@@ -111,6 +111,7 @@ class Pivot(Operation, frozen=True):
 
     def perform(self, site: Site) -> None:
         """pivot_root(".", "."): the old root is stacked on the new one, then taken off."""
+        # SAFETY: in the init's own mount namespace, whose mounts stopped answering to the host's (Propagate).
         oldroot = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fchdir(site.rootfd)
