@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import socket
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
@@ -15,8 +16,11 @@ from lodge.http.limits import Limits
 if TYPE_CHECKING:
     import ssl
 
+    from lodge.http.tls import TlsLayer
+
 Handler = Callable[[Exchange], Coroutine[Any, Any, None] | None]
 """Answers an exchange: at once (then it returns None), or by a coroutine that is run as a task."""
+
 
 _SWEEP_SECONDS = 1.0
 _BACKLOG = 1024
@@ -47,14 +51,18 @@ class Server:
         """Serve on a bound socket; it is closed with the server."""
         loop = asyncio.get_running_loop()
         sock.setblocking(False)
+        factory = self._plain
+        if tls is not None:
+            from lodge.http.tls import TlsLayer
+
+            factory = functools.partial(_under_tls, TlsLayer, tls, self)
         if sock.family == socket.AF_UNIX:
-            listener = await loop.create_unix_server(self.protocol, sock=sock, ssl=tls, backlog=_BACKLOG)
+            listener = await loop.create_unix_server(factory, sock=sock, backlog=_BACKLOG)
         else:
-            listener = await loop.create_server(self.protocol, sock=sock, ssl=tls, backlog=_BACKLOG)
+            listener = await loop.create_server(factory, sock=sock, backlog=_BACKLOG)
         self._listeners.append(listener)
 
-    def protocol(self) -> Connection:
-        """A new connection's protocol."""
+    def _plain(self) -> asyncio.Protocol:
         return Connection(self)
 
     async def close(self, grace: float = 5.0) -> None:
@@ -96,3 +104,7 @@ class Server:
             connection.timed_out()
         if self._watched:
             self._sweeper = loop.call_later(_SWEEP_SECONDS, self._sweep)
+
+
+def _under_tls(layer: type[TlsLayer], context: ssl.SSLContext, server: Server) -> asyncio.Protocol:
+    return layer(context, Connection(server))

@@ -39,7 +39,8 @@ JSON = st.recursive(
 MEMBERS = [
     "Image", "Cmd", "HostConfig", "NetworkingConfig", "Mounts", "Binds", "Healthcheck", "Env", "Labels",
     "Tty", "Detach", "ConsoleSize", "Name", "DriverOpts", "Memory", "RestartPolicy", "Container",
-    "EndpointConfig", "PortBindings", "ExposedPorts", "Ulimits", "LogConfig", "MacAddress", "Sysctls", "PidsLimit",
+    "EndpointConfig", "PortBindings", "ExposedPorts", "Ulimits", "LogConfig", "MacAddress", "Sysctls",
+    "PidsLimit",
 ]  # fmt: skip
 BODY = st.dictionaries(st.sampled_from(MEMBERS) | st.text(max_size=8), JSON, max_size=6)
 PARAMETERS = [
