@@ -339,10 +339,8 @@ class FakeSystem:
             "containers": [(container(), 5, 1000)],
             "volumes": [Volume(name="v", size=7, references=0)],
         }
-        found: dict[str, Any] = {}
-        for name, value in everything.items():
-            if name.removesuffix("s") in types:
-                found[name] = value
+        wanted = {f"{name}s" for name in types}
+        found: dict[str, Any] = {name: everything[name] for name in wanted & set(everything)}
         return found | {"layers_size": 100}
 
     async def events(self, *, since: int, until: int, filters: Filters) -> AsyncIterator[Event]:
