@@ -137,11 +137,15 @@ class Ending:
             _log.warning("container %s could not be started again: %s", resident.container.name, error)
 
     def cancel_restart(self, resident: Resident) -> bool:
-        """Let a container that awaits its restart end; whether it was awaiting one."""
+        """Let a container that awaits its restart end; whether it was awaiting one.
+
+        One that is being started at this moment awaits nothing any more: the lock tells when it has been.
+        """
         state = resident.container.state
-        if resident.restart is not None:
-            resident.restart.cancel()
-            resident.restart = None
+        if resident.restart is None:
+            return False
+        resident.restart.cancel()
+        resident.restart = None
         if state.status != "restarting":
             return False
         advance(state, Fact.ENDED)

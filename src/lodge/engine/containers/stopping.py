@@ -45,7 +45,7 @@ class Stopper:
         """End it now and wait until it has ended; Conflict when it does not run."""
         end = self._end_of(resident)
         await self._send(resident, signal.SIGKILL)
-        if not await _within(end, _AFTER_KILL):
+        if resident.container.state.running and not await _within(end, _AFTER_KILL):
             raise Internal(
                 f"tried to kill container {resident.container.name}, but it did not end",
                 hint="a process of it may hang in the kernel, for example on a dead network file system",
@@ -59,6 +59,10 @@ class Stopper:
             container.manually_stopped = True
         if self._ending.cancel_restart(resident):
             return
+        if container.state.status == "restarting":
+            # Its policy is starting it right now: the signal is for what comes of that.
+            async with resident.lock:
+                pass
         keeper = resident.keeper
         paused = container.state.status == "paused"
         with contextlib.suppress(NotFound, ProcessLookupError, Unavailable):
