@@ -109,6 +109,9 @@ class Link:
                 text, fds = sockets.receive(self._socket)
             except BlockingIOError:
                 break
+            except ConnectionResetError:
+                # The other side ended without having read everything. Said once; what it sent comes after.
+                continue
             except OSError as error:
                 if received:
                     break

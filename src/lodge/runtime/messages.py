@@ -60,30 +60,44 @@ class LogSpec(Struct, kw_only=True, omit_defaults=True):
     attributes: dict[str, str] = {}
 
 
-class Launch(Request):
-    """Make a container. The config is `config` or, where that is left out, the bundle's config.json.
+class Order(Request):
+    """The part of a Launch that its monitor looks at.
 
     `runtime` is PROCESS_WING or the path of an external OCI runtime. `root_mounts` are performed inside the
-    container's own mount namespace; without them the config's root.path is the root. `extras` is the JSON of
-    `runtime.contract.Extras`: what the engine wants beyond the specification. `state_dir` receives
-    monitor.sock, monitor.json and at the end exit.json; an old exit.json there is removed. With `measure` Exited
-    tells what was used.
+    container's own mount namespace; without them the config's root.path is the root. `state_dir` receives
+    monitor.sock, monitor.json and at the end exit.json; an old exit.json there is removed. With `measure`
+    Exited tells what was used.
     """
 
     id: str
     bundle: str
     state_dir: str
-    config: RuntimeConfig | None = None
     runtime: str = PROCESS_WING
     runtime_arguments: list[str] = []
     root_mounts: list[Mount] | None = None
-    extras: msgspec.Raw = msgspec.Raw()
     terminal: bool = False
     stdin: bool = False
     stdin_once: bool = False
     window: tuple[int, int] | None = None
     log: LogSpec | None = None
     measure: bool = False
+
+
+class Launch(Order):
+    """Make a container. The config is `config` or, where that is left out, the bundle's config.json.
+
+    `extras` is the JSON of `process.extras.Extras`: what the engine wants beyond the specification.
+    """
+
+    config: RuntimeConfig | None = None
+    extras: msgspec.Raw = msgspec.Raw()
+
+
+class SealedLaunch(Order, tag="Launch"):
+    """A Launch as its monitor reads it: config and extras stay text, for whoever makes the dwelling."""
+
+    config: msgspec.Raw = msgspec.Raw(b"null")
+    extras: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class Attach(Request):
@@ -293,7 +307,7 @@ class LogTrouble(Event):
 
 
 ToMonitor = (
-    Launch
+    SealedLaunch
     | Attach
     | Start
     | Execute

@@ -25,7 +25,9 @@ from lodge.kernel.process import close_range, set_name, set_pdeathsig
 from lodge.runtime.files.worker import become_worker
 from lodge.runtime.jobs import CONTROL_FD, FILES, MONITOR, READY, Settings
 from lodge.runtime.monitor.birth import become_monitor
+from lodge.runtime.monitor.midwife import Midwife
 from lodge.runtime.monitor.wings import Wings
+from lodge.runtime.rehearsal import rehearse
 
 # A child that could not be forked, or died while it waited: try again, but not in a frenzy.
 _PAUSE = 0.05
@@ -44,6 +46,7 @@ def main() -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     wings = Wings(settings)
+    rehearse(os.path.join(settings.exec_root, f"rehearsal-{os.getpid()}"))
     # What lives now lives for ever: the collector of a child shall not write to these shared pages.
     gc.collect()
     gc.freeze()
@@ -91,22 +94,29 @@ def _wait_and_work(control: socket.socket, taken: int, wings: Wings) -> NoReturn
         parent = os.getppid()
         set_pdeathsig(signal.SIGKILL)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+
+        def leave() -> None:
+            control.close()
+            os.close(taken)
+
+        midwife = Midwife.fork(wings.for_midwife, leave)
         job, fds = sockets.receive(control, 1, 4)
         if not job or os.getppid() != parent:
             os._exit(0)
         os.write(taken, b"t")
         os.close(taken)
         control.close()
-        _work(job, fds, wings)
+        _work(job, fds, wings, midwife)
     finally:
         os._exit(1)
 
 
-def _work(job: bytes, fds: list[int], wings: Wings) -> None:
+def _work(job: bytes, fds: list[int], wings: Wings, midwife: Midwife) -> None:
     if len(fds) != 1:
         return
     sock = socket.socket(fileno=fds[0])
     if job == MONITOR:
-        become_monitor(sock, wings.dwelling)
+        become_monitor(sock, lambda order: wings.dwelling(order, midwife))
+    midwife.dismiss()
     if job == FILES:
         become_worker(sock)

@@ -32,6 +32,7 @@ def serve(sock: socket.socket, make_dwelling: MakeDwelling) -> None:
     """Be the monitor that talks on this socket, until all is over."""
     loop = Loop()
     keeper = Keeper(loop, make_dwelling)
+    loop.on_child(keeper.reap)
     keeper.serve(sock)
     loop.run()
 

@@ -12,8 +12,8 @@ from lodge.errors import Conflict, LodgeError, NotFound, StartFailed
 from lodge.runtime.contract import Dwelling, StdioRequest
 from lodge.runtime.messages import Event, ExecExited, ExecStarted, ExecState, Execute
 from lodge.runtime.monitor.loop import Loop
+from lodge.runtime.monitor.order import decode_extras
 from lodge.runtime.monitor.session import Session
-from lodge.runtime.monitor.wings import decode_extras
 from lodge.spec import streams
 
 _KILLED = 128 + signal.SIGKILL

@@ -20,17 +20,16 @@ from lodge.runtime.contract import Dwelling, StdioRequest
 from lodge.runtime.failures import failed
 from lodge.runtime.link import EngineLink
 from lodge.runtime.logs.sink import LogSink
-from lodge.runtime.messages import Answer, Done, Launch
+from lodge.runtime.messages import Answer, Done, SealedLaunch
 from lodge.runtime.monitor.execs import Execs
 from lodge.runtime.monitor.hub import Hub
 from lodge.runtime.monitor.loop import Loop
+from lodge.runtime.monitor.order import outline_of
 from lodge.runtime.monitor.session import Session
-from lodge.runtime.monitor.wings import config_of
-from lodge.spec.runtime import RuntimeConfig
 
 _COULD_NOT_START = 128
 
-MakeDwelling = Callable[[Launch, RuntimeConfig], Dwelling]
+MakeDwelling = Callable[[SealedLaunch], Dwelling]
 
 
 class Keeper:
@@ -41,7 +40,7 @@ class Keeper:
         self._make_dwelling = make_dwelling
         self.hub = Hub(loop, self.handle)
         self._execs = Execs(loop, self.hub.broadcast, self._exec_detached, self._client_gone)
-        self._order: Launch | None = None
+        self._order: SealedLaunch | None = None
         self._state: states.State | None = None
         self._dwelling: Dwelling | None = None
         self._session: Session | None = None
@@ -53,7 +52,6 @@ class Keeper:
         self._cpu_ns = 0
         self._peak_memory = 0
         self._over = False
-        loop.on_child(self.reap)
 
     def serve(self, sock: socket.socket) -> None:
         """Take the first link, which the monitor was born with."""
@@ -83,7 +81,7 @@ class Keeper:
             raise InvalidArgument(f"{type(request).__name__} came with {len(fds)} files")
         return fds[0] if fds else None
 
-    def _launch(self, order: Launch, _fd: int | None) -> Answer:
+    def _launch(self, order: SealedLaunch, _fd: int | None) -> Answer:
         if self._order is not None:
             raise Conflict("this monitor has a container already")
         self._order = order
@@ -92,18 +90,17 @@ class Keeper:
         os.makedirs(order.state_dir, mode=0o700, exist_ok=True)
         exit_record.clear_records(order.state_dir)
         self.hub.listen(os.path.join(order.state_dir, exit_record.MONITOR_SOCKET))
-        config = config_of(order)
         record = exit_record.MonitorRecord(
             id=order.id,
             runtime=order.runtime,
             bundle=order.bundle,
-            cgroups_path=config.linux.cgroups_path if config.linux else "",
+            cgroups_path=outline_of(order).cgroups_path,
             monitor=exit_record.ProcessIdentity.of(os.getpid()),
         )
         exit_record.write_record(order.state_dir, exit_record.MONITOR_RECORD, record)
         if order.log is not None:
             self._log = LogSink(order.log, self._log_trouble)
-        self._dwelling = self._make_dwelling(order, config)
+        self._dwelling = self._make_dwelling(order)
         stdio = StdioRequest(terminal=order.terminal, stdin=order.stdin, window=order.window)
         program = self._dwelling.create(stdio)
         self._session = Session(
@@ -134,7 +131,7 @@ class Keeper:
         """The fact that follows the answer."""
         if self._session is None:
             return
-        if isinstance(request, Launch):
+        if isinstance(request, SealedLaunch):
             self.hub.broadcast(messages.Created(pid=self._session.pid))
         elif isinstance(request, messages.Start):
             self.hub.broadcast(messages.Started(pid=self._session.pid, at_ns=self._started_at))
@@ -224,7 +221,7 @@ class Keeper:
         return Done(request=request.request)
 
     _actions: ClassVar[dict[type, Callable[[Keeper, Any, int | None], Answer]]] = {
-        Launch: _launch,
+        SealedLaunch: _launch,
         messages.Start: _start,
         messages.Attach: _attach,
         messages.Execute: _execute,

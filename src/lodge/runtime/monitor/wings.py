@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import os
-
-import msgspec
-
 from lodge.errors import InvalidArgument, Unsupported
 from lodge.kernel.cgroups import Hierarchy, detect
 from lodge.runtime.contract import Dwelling
 from lodge.runtime.jobs import Settings
-from lodge.runtime.messages import PROCESS_WING, Launch
+from lodge.runtime.messages import PROCESS_WING, SealedLaunch
+from lodge.runtime.monitor.delivered import DeliveredDwelling
 from lodge.runtime.monitor.foreign import complete
+from lodge.runtime.monitor.midwife import Midwife
+from lodge.runtime.monitor.order import config_of, decode_extras, outline_of
 from lodge.runtime.oci.dwelling import OciDwelling
-from lodge.runtime.process.dwelling import ProcessDwelling
-from lodge.runtime.process.extras import Extras
-from lodge.runtime.process.extras import decode_extras as _decode_extras
+from lodge.runtime.process.dwelling import ProcessDwelling, cgroup_path
 from lodge.runtime.process.rootfs import mount_at
-from lodge.spec.runtime import RuntimeConfig, decode_config
 
 
 class Wings:
@@ -25,32 +21,54 @@ class Wings:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._hierarchy: Hierarchy | None = None
+        self._found: Hierarchy | None = None
         try:
-            self._hierarchy = detect()
+            self._found = detect()
         except (OSError, Unsupported):
             # Whoever asks for a container will look again, and be told.
             pass
 
-    def dwelling(self, order: Launch, config: RuntimeConfig) -> Dwelling:
-        """A dwelling for an order, with nothing made yet."""
-        if order.runtime == PROCESS_WING:
-            return ProcessDwelling(
-                order.id,
-                order.bundle,
-                config,
-                state_dir=order.state_dir,
-                root_mounts=order.root_mounts or (),
-                extras=decode_extras(order.extras),
-                hierarchy=self._hierarchy,
-                filter_cache=self._settings.filter_cache,
-            )
+    @property
+    def _hierarchy(self) -> Hierarchy:
+        if self._found is None:
+            self._found = detect()
+        return self._found
+
+    def dwelling(self, order: SealedLaunch, midwife: Midwife) -> Dwelling:
+        """A dwelling for an order, with nothing made yet; for a monitor, which has a midwife."""
+        if order.runtime != PROCESS_WING:
+            return self._foreign(order)
+        outline = outline_of(order)
+        # There the init is a go-between's child and can't be given to anybody else.
+        if outline.joins_user_namespace:
+            return self._process(order, for_parent=False)
+        group = self._hierarchy.group(cgroup_path(outline.cgroups_path, order.id))
+        return DeliveredDwelling(order, midwife, group, lambda: self._process(order, for_parent=False))
+
+    def for_midwife(self, order: SealedLaunch) -> Dwelling:
+        """The dwelling that a midwife makes for her monitor."""
+        return self._process(order, for_parent=True)
+
+    def _process(self, order: SealedLaunch, *, for_parent: bool) -> ProcessDwelling:
+        return ProcessDwelling(
+            order.id,
+            order.bundle,
+            config_of(order),
+            state_dir=order.state_dir,
+            root_mounts=order.root_mounts or (),
+            extras=decode_extras(order.extras),
+            hierarchy=self._hierarchy,
+            filter_cache=self._settings.filter_cache,
+            for_parent=for_parent,
+        )
+
+    def _foreign(self, order: SealedLaunch) -> OciDwelling:
         if not order.runtime.startswith("/"):
             raise InvalidArgument(f"unknown runtime {order.runtime}")
         return OciDwelling(
             order.id,
             order.bundle,
-            config,
+            config_of(order),
             runtime=order.runtime,
             arguments=order.runtime_arguments,
             state_dir=order.state_dir,
@@ -58,27 +76,5 @@ class Wings:
             mount_at=mount_at,
             complete=complete,
             extras=decode_extras(order.extras),
-            hierarchy=self._hierarchy or detect(),
+            hierarchy=self._hierarchy,
         )
-
-
-def config_of(order: Launch) -> RuntimeConfig:
-    """The config of an order, read from its bundle where it is not in the order itself."""
-    if order.config is not None:
-        return order.config
-    path = os.path.join(order.bundle, "config.json")
-    try:
-        with open(path, "rb") as file:
-            return decode_config(file.read())
-    except (OSError, msgspec.DecodeError) as error:
-        raise InvalidArgument(f"the bundle's config.json can't be used: {error}") from error
-
-
-def decode_extras(text: msgspec.Raw) -> Extras | None:
-    """The engine's additions; InvalidArgument for members of wrong types."""
-    if not bytes(text):
-        return None
-    try:
-        return _decode_extras(bytes(text))
-    except msgspec.DecodeError as error:
-        raise InvalidArgument(f"the extras can't be read: {error}") from error
