@@ -11,6 +11,7 @@ from lodge.daemon import hosts, listeners, metrics
 from lodge.daemon.config import Config
 from lodge.engine.engine import Engine
 from lodge.http.server import Server
+from lodge.runtime.launcher import Launcher
 from lodge.wire import versions
 
 _log = logging.getLogger("lodge.daemon")
@@ -19,9 +20,9 @@ _log = logging.getLogger("lodge.daemon")
 class Assembly:
     """A daemon's parts. `open` and `close` once each."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, launcher: Launcher | None = None) -> None:
         self.config = config
-        self.engine = Engine(config.settings())
+        self.engine = Engine(config.settings(), launcher=launcher)
         app = App(self.engine, oldest=config.oldest)
         self.server = Server(app.handle, banner=banner(versions.ENGINE))
         self._metrics: Server | None = None

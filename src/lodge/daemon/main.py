@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lodge.daemon.assembly import Assembly
     from lodge.daemon.config import Config
     from lodge.daemon.flags import Given
+    from lodge.runtime.launcher import Launcher
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -64,8 +65,24 @@ def _serve(given: Given, config: Config) -> int:
 
     log.set_up(config.level, config.log_format)
     with PidFile(config.pidfile):
-        asyncio.run(_live(given, config))
+        launcher = _begin_early(config)
+        try:
+            asyncio.run(_live(given, config, launcher))
+        finally:
+            launcher.close()
     return 0
+
+
+def _begin_early(config: Config) -> Launcher:
+    """Start the zygote now: it gets ready while this process imports the rest."""
+    import os
+
+    from lodge.runtime.launcher import Launcher
+
+    os.makedirs(config.exec_root, 0o711, exist_ok=True)
+    launcher = Launcher(config.exec_root, config.data_root)
+    launcher.begin()
+    return launcher
 
 
 def _leave_out_ssl() -> None:
@@ -80,7 +97,7 @@ def _leave_out_ssl() -> None:
             sys.modules["ssl"] = kept
 
 
-async def _live(given: Given, config: Config) -> None:
+async def _live(given: Given, config: Config, launcher: Launcher) -> None:
     import asyncio
     import logging
     import signal
@@ -92,7 +109,7 @@ async def _live(given: Given, config: Config) -> None:
     for warning in config.warnings:
         logger.warning(warning)
     loop, end = asyncio.get_running_loop(), asyncio.Event()
-    assembly = Assembly(config)
+    assembly = Assembly(config, launcher)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _stop, end)
     loop.add_signal_handler(signal.SIGHUP, _reload, assembly, given)

@@ -52,9 +52,13 @@ class Engine:
     volumes: Volumes
     system: System
 
-    def __init__(self, settings: Settings, *, facts: HostFacts | None = None) -> None:
+    def __init__(
+        self, settings: Settings, *, facts: HostFacts | None = None, launcher: Launcher | None = None
+    ) -> None:
+        """A launcher that has begun already saves time; it is the engine's then once `open` succeeds."""
         self.settings = settings
         self._given_facts = facts
+        self._given_launcher = launcher
         self._lock = -1
         self._opened = False
         self.parts: Parts
@@ -98,7 +102,7 @@ class Engine:
     async def _assemble(self) -> None:
         settings = self.settings
         bridge = Bridge()
-        launcher = Launcher(settings.exec_root, settings.data_root)
+        launcher = self._given_launcher or Launcher(settings.exec_root, settings.data_root)
         # The zygote takes some 50 ms to start, the rest of the engine meanwhile as long.
         starting = asyncio.ensure_future(bridge.call(launcher.open))
         try:

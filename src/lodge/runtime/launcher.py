@@ -43,10 +43,11 @@ class Launcher:
         self._settings = Settings(exec_root=exec_root, state_root=state_root)
         self._interpreter = interpreter
         self._control: socket.socket | None = None
+        self._ready = False
         self._pid = 0
 
-    def open(self) -> None:
-        """Start the zygote and wait until it is ready (some 50 ms); idempotent while it lives."""
+    def begin(self) -> None:
+        """Start the zygote without waiting for it, as `open` does. The exec root must exist. Idempotent."""
         if self.alive:
             return
         self.close()
@@ -54,11 +55,20 @@ class Launcher:
         with theirs:
             self._pid = self._spawn(theirs)
         self._control = ours
-        ready = select.select([ours], [], [], _START_PATIENCE)[0]
-        if not ready or ours.recv(1) != READY:
+        self._ready = False
+
+    def open(self) -> None:
+        """Start the zygote and wait until it is ready (some 50 ms); idempotent while it lives."""
+        self.begin()
+        control = self._control
+        if self._ready or control is None:
+            return
+        ready = select.select([control], [], [], _START_PATIENCE)[0]
+        if not ready or control.recv(1) != READY:
             self.close()
             raise Unavailable("the zygote did not start", hint="its reason is on the daemon's standard error")
-        ours.setblocking(False)
+        control.setblocking(False)
+        self._ready = True
 
     def _spawn(self, control: socket.socket) -> int:
         path = [entry for entry in sys.path if entry]
