@@ -10,12 +10,13 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Sequence
 
 from lodge.errors import InvalidArgument
 from lodge.kernel import mount as m
 from lodge.kernel import paths
 from lodge.runtime.process.operation import Operation, Site
-from lodge.spec.runtime import Device, RuntimeConfig
+from lodge.spec.runtime import Device, DeviceRule, RuntimeConfig
 
 _KINDS = {"c": stat.S_IFCHR, "u": stat.S_IFCHR, "b": stat.S_IFBLK, "p": stat.S_IFIFO}
 
@@ -30,6 +31,15 @@ DEFAULT_DEVICES = tuple(
         ("urandom", 1, 9),
         ("tty", 5, 0),
     )
+)
+# What every container may use whatever its rules say, as with runc and crun: the default devices, terminals,
+# and making nodes, which grants nothing by itself.
+_GRANTED = (
+    *(("c", device.major, device.minor, "rwm") for device in DEFAULT_DEVICES),
+    ("c", 5, 2, "rwm"),
+    ("c", 136, None, "rwm"),
+    ("c", None, None, "m"),
+    ("b", None, None, "m"),
 )
 # runtime-linux.md, Dev symbolic links
 LINKS = (
@@ -130,6 +140,15 @@ def plan_devices(config: RuntimeConfig) -> list[Operation]:
     links = (*LINKS, _CORE) if os.path.exists(_CORE[1]) else LINKS
     operations += [Link(path, target) for path, target in links]
     return operations
+
+
+def granted(rules: Sequence[DeviceRule]) -> list[DeviceRule]:
+    """A config's rules with what no container can do without; what none names is refused."""
+    own = [
+        DeviceRule(allow=True, type=kind, major=major, minor=minor, access=access)
+        for kind, major, minor, access in _GRANTED
+    ]
+    return [*rules, *own]
 
 
 def is_bind(mount: object) -> bool:

@@ -21,6 +21,7 @@ from lodge.kernel.process import pidfd_open, pidfd_send_signal
 from lodge.runtime.contract import StdioRequest
 from lodge.runtime.process import attributes
 from lodge.runtime.process.birth import Birth
+from lodge.runtime.process.devices import granted
 from lodge.runtime.process.extras import Extras
 from lodge.runtime.process.gate import Gate
 from lodge.runtime.process.handshake import (
@@ -256,7 +257,7 @@ class ProcessDwelling:
         """See the contract."""
         self._cgroup.apply(resources)
         if resources.devices:
-            self._cgroup.set_devices(resources.devices)
+            self._cgroup.set_devices(granted(resources.devices))
 
     def stats(self) -> CgroupStats:
         """See the contract."""
@@ -360,11 +361,9 @@ class ProcessDwelling:
             ns.write_id_maps(program.pid, self._linux.uid_mappings, self._linux.gid_mappings)
             channel.send(Mapped())
         self._cgroup.create()
-        resources = self._linux.resources
-        if resources is not None:
-            self._cgroup.apply(resources)
-            if resources.devices:
-                self._cgroup.set_devices(resources.devices)
+        resources = self._linux.resources or Resources()
+        self._cgroup.apply(resources)
+        self._cgroup.set_devices(granted(resources.devices))
         entries = self._cgroup.prepare_entry()
         try:
             channel.send(Settled(), *entries)
