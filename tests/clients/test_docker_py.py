@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import socket
 import tarfile
 import threading
+import time
 from collections.abc import Iterator
 
 import docker
@@ -179,3 +181,24 @@ def test_every_version_does_the_whole_round(lodged: Lodged, name: str, version: 
         made.remove()
     finally:
         client.close()
+
+
+def test_a_lease_ends_with_its_connection(lodged: Lodged, client: docker.DockerClient, name: str) -> None:
+    """What Testcontainers runs a container of its own for."""
+    with socket.socket(socket.AF_UNIX) as lease:
+        lease.connect(lodged.socket)
+        lease.sendall(b"GET /lodge/lease?id=test-lease&grace=0 HTTP/1.0\r\n\r\n")
+        while b"test-lease" not in lease.recv(1000):
+            pass
+        labels = {"io.lodge.lease": "test-lease"}
+        client.volumes.create(name, labels=labels)
+        mounts = {name: {"bind": "/d", "mode": "rw"}}
+        client.containers.run(
+            "busybox", "sleep 100", name=name, network_mode="none", detach=True, labels=labels, volumes=mounts
+        )
+    end = time.monotonic() + 10
+    while client.containers.list(all=True, filters={"name": name}) or client.volumes.list(
+        filters={"name": name}
+    ):
+        assert time.monotonic() < end
+        time.sleep(0.05)

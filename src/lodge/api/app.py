@@ -11,6 +11,7 @@ from typing import Any
 from lodge.api.backend import Backend
 from lodge.api.call import Call
 from lodge.api.failures import body_of, message_of, report, status_of
+from lodge.api.leases import Leases
 from lodge.api.router import Route, Router, split_version
 from lodge.api.table import all_routes
 from lodge.errors import InvalidArgument
@@ -37,7 +38,9 @@ class App:
     ) -> None:
         self._backend = backend
         self._oldest = oldest
-        self._router = Router(all_routes() if routes is None else routes)
+        self.leases = Leases(backend)
+        known = [*all_routes(), *self.leases.routes()] if routes is None else routes
+        self._router = Router(known)
 
     def handle(self, exchange: Exchange) -> Coroutine[Any, Any, None] | None:
         """Answer an exchange (see `http.server.Handler`)."""

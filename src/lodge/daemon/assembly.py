@@ -23,8 +23,8 @@ class Assembly:
     def __init__(self, config: Config, launcher: Launcher | None = None) -> None:
         self.config = config
         self.engine = Engine(config.settings(), launcher=launcher)
-        app = App(self.engine, oldest=config.oldest)
-        self.server = Server(app.handle, banner=banner(versions.ENGINE))
+        self.app = App(self.engine, oldest=config.oldest)
+        self.server = Server(self.app.handle, banner=banner(versions.ENGINE))
         self._metrics: Server | None = None
 
     async def open(self) -> None:
@@ -43,6 +43,7 @@ class Assembly:
             _log.info(
                 "API listen on %s", host.address if host.kind != "tcp" else f"{host.address}:{host.port}"
             )
+        await self.app.leases.adopt()
         if self.config.metrics_addr:
             await self._serve_metrics(self.config.metrics_addr)
         # what is here now stays: the collector need not look at it again
@@ -59,6 +60,7 @@ class Assembly:
         if self._metrics is not None:
             await self._metrics.close(0)
         await self.server.close(float(self.config.shutdown_timeout))
+        await self.app.leases.close()
         await self.engine.close()
 
     def reload(self, config: Config) -> list[str]:

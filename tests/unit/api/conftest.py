@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 from collections.abc import Iterator
@@ -20,7 +21,8 @@ class Door:
 
     def __init__(self, path: str) -> None:
         self.engine = FakeEngine()
-        self.running = Running(path, App(self.engine).handle)
+        self.app = App(self.engine)
+        self.running = Running(path, self.app.handle)
         self.socket: socket.socket = self.running.connect()
 
     def request(
@@ -49,6 +51,7 @@ class Door:
 
     def close(self) -> None:
         self.socket.close()
+        asyncio.run_coroutine_threadsafe(self.app.leases.close(), self.running.loop).result(5)
         self.running.stop()
 
 
