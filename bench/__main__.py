@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import platform
 import time
 import traceback
@@ -12,6 +13,8 @@ from bench.frame import Measured, row, table
 from bench.subjects import Subjects, subjects
 
 HERE = Path(__file__).resolve().parent
+QUIET = 0.5
+"""A load (of one minute) above which others are at work too."""
 BEGIN, END = "<!-- table -->", "<!-- end of table -->"
 
 
@@ -19,6 +22,9 @@ def main() -> int:
     """Run the rows that were asked for; the exit code tells whether one of them failed to run."""
     arguments = _parser().parse_args()
     names = arguments.rows or list(row.rows)
+    load = os.getloadavg()[0]
+    if load > QUIET:
+        print(f"warning: the load is {load:.1f}; times of a busy machine tell little, ratios tell something")
     measured: list[Measured] = []
     failed = []
     with subjects(arguments.rounds, set(arguments.subjects.split(","))) as who:
@@ -29,7 +35,7 @@ def main() -> int:
             else:
                 measured += lines
     print("\n" + table(measured))
-    path = _keep(measured)
+    path = _keep(measured, load)
     print(f"\nsamples: {path}")
     if arguments.write:
         _write_readme(measured)
@@ -64,14 +70,15 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _keep(measured: list[Measured]) -> Path:
+def _keep(measured: list[Measured], load: float) -> Path:
     folder = HERE / "results"
     folder.mkdir(exist_ok=True)
     path = folder / f"{time.strftime('%Y-%m-%dT%H%M%S')}.json"
     machine = {
         "kernel": platform.release(),
         "python": platform.python_version(),
-        "machine": platform.machine(),
+        "processors": os.cpu_count(),
+        "load before": load,
     }
     path.write_text(json.dumps({"machine": machine, "rows": [one.record() for one in measured]}, indent=1))
     return path
