@@ -95,18 +95,15 @@ def _actions(container: Container, finding: Finding) -> list[Action]:
         if finding.end is not None:
             return [act(Step.END, f"it ended meanwhile with code {finding.end.code}")]
         return [act(Step.BURY, "its monitor is gone without a word")]
-    done: list[Action] = []
-    if finding.end is not None:
-        done.append(act(Step.BURY, "its start was not finished"))
     policy = container.wish.host.restart_policy
     awaits = state.status == "restarting"
     if (awaits or state.started_at) and wanted_after_restart_of_engine(
         policy, was_alive=awaits, manually_stopped=container.manually_stopped
     ):
-        done.append(act(Step.START, f"its restart policy is {policy.name}"))
-    elif awaits:
-        done.append(act(Step.END, "it awaited a restart"))
-    return done or [act(Step.LEAVE, f"it is {state.status}")]
+        return [act(Step.START, f"its restart policy is {policy.name}")]
+    if awaits:
+        return [act(Step.END, "it awaited a restart")]
+    return [act(Step.LEAVE, f"it is {state.status}")]
 
 
 def bury(state_dir: str) -> Exited:

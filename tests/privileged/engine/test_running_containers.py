@@ -16,7 +16,7 @@ from tests.privileged.engine.conftest import Scene, Stage
 def test_a_program_runs_to_its_end_with_its_exit_code(stage: Stage) -> None:
     async def scene(on: Scene) -> None:
         assert await on.run("sh", "-c", "echo out; echo err >&2; exit 3") == (3, "out\nerr\n")
-        assert await on.run("sh", "-c", "sh -c 'kill -9 $$'") == (137, "")
+        assert await on.run("sh", "-c", "sh -c 'kill -9 $$'; exit $?") == (137, "Killed\n")
 
     stage.play(scene)
 

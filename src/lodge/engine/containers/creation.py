@@ -97,7 +97,8 @@ class Creator:
             await layout.lay_out(parts, container, made)
             parts.store.snapshots.prepare(container.id, found.chain_id if found else None)
             made.snapshot = True
-            parts.rows.save(container)
+            # One that removes itself is gone after a power failure anyway.
+            parts.rows.save(container, durable=not container.wish.host.auto_remove)
         except BaseException as error:
             await parts.bridge.call(self._clear, container.id, directory, made, error)
             raise

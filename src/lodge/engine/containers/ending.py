@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable
 
 from lodge.engine.census import Resident
 from lodge.engine.containers import restarts
-from lodge.engine.containers.clearing import clear_directory
 from lodge.engine.containers.health import HealthKeeper
 from lodge.engine.containers.news import announce
 from lodge.engine.lifecycle import Fact, advance, allows
@@ -78,11 +77,11 @@ class Ending:
         )
 
     def _forget_monitor(self, resident: Resident) -> None:
+        # What it left in its directory the next monitor clears away, or the container's removal.
         self.health.end(resident)
         if resident.keeper is not None:
             resident.keeper.close()
             resident.keeper = None
-        clear_directory(self._parts.state_directory(resident.id))
 
     def _forget_execs(self, resident: Resident) -> None:
         for program in resident.execs.values():

@@ -16,6 +16,7 @@ from lodge.engine.containers.facts import Facts
 from lodge.engine.containers.removal import Remover
 from lodge.engine.execs import Execs
 from lodge.engine.lifecycle import Fact, advance
+from lodge.engine.models import Container
 from lodge.engine.parts import Parts
 from lodge.engine.recover import Action, Finding, Step
 from lodge.errors import LodgeError
@@ -39,7 +40,7 @@ class Recovery:
     async def run(self) -> None:
         """Bring rows and reality together."""
         parts = self._parts
-        containers = parts.rows.containers()
+        containers = [each for each in parts.rows.containers() if self._has_files(each)]
         for container in containers:
             parts.census.add(Resident(container))
             self._findings[container.id] = recover.look(parts.state_directory(container.id))
@@ -53,6 +54,13 @@ class Recovery:
         if self._meetings:
             await asyncio.wait(self._meetings)
         self._sweep({container.id for container in containers})
+
+    def _has_files(self, container: Container) -> bool:
+        """Whether there is anything to recover; a row alone is a removal that a power failure cut short."""
+        if self._parts.store.snapshots.exists(container.id):
+            return True
+        self._parts.rows.remove(container.id)
+        return False
 
     async def _do(self, action: Action) -> None:
         resident = self._parts.census.find(action.id)

@@ -56,7 +56,8 @@ class Remover:
     async def _take_down(self, resident: Resident, *, volumes: bool) -> None:
         parts, container = self._parts, resident.container
         self._ending.cancel_restart(resident)
-        # The row first: after a crash the files without a row are swept up when the engine starts.
+        # The row first: after a crash the files without a row are swept up when the engine starts. Not
+        # synced: at worst a power failure undoes it, and what is left of the files decides (recovery).
         parts.rows.remove(container.id)
         try:
             parts.store.snapshots.remove(container.id)
@@ -65,7 +66,8 @@ class Remover:
         except (OSError, LodgeError):
             parts.rows.save(container)
             raise
-        clear_directory(parts.directory(container.id))
+        parts.store.trash.throw(parts.directory(container.id))
+        clear_directory(parts.state_directory(container.id))
         resident.gone = True
         parts.census.drop(resident)
         _forget_clients(resident)

@@ -42,8 +42,8 @@ class Rows:
         self._database.write([("REPLACE INTO containers VALUES (?, ?, ?, ?, ?)", row)], durable=durable)
 
     def remove(self, id: str) -> None:
-        """Forget a container; its execs are forgotten when it ends."""
-        self._database.write([("DELETE FROM containers WHERE id = ?", (id,))])
+        """Forget a container; its execs are forgotten when it ends. Not synced."""
+        self._database.write([("DELETE FROM containers WHERE id = ?", (id,))], durable=False)
 
     def save_exec(self, exec: Exec) -> None:
         """Insert or replace an exec. Not synced: no exec survives a power failure."""
