@@ -2,7 +2,8 @@
 
 Version 1 is the real thing where its controllers are mounted. Version 2 is the real thing where a cgroup2
 is mounted, as on hybrid hosts with the few controllers that version 1 left it. What needs a controller is
-skipped where there is none; the files of a full version 2 are in tests/unit/kernel/cgroups/test_v2.py.
+skipped where there is none; `on_version_2.sh` beside this file runs the suite on a full version 2 on any
+host, and the files of one are recorded in tests/unit/kernel/cgroups/test_v2.py.
 """
 
 import os
