@@ -15,7 +15,7 @@ from lodge.runtime.command.container import Container, Context, load_bundle, mak
 from lodge.runtime.command.flags import Parsed, flag, parse
 from lodge.runtime.command.seal import ensure_sealed
 from lodge.runtime.contract import StdioRequest
-from lodge.runtime.process.dwelling import cgroup_path, clear_cgroup
+from lodge.runtime.process.control_group import cgroup_path, clear_cgroup
 from lodge.runtime.process.gate import make_gate, pass_gate
 from lodge.runtime.process.program import ChildProgram
 from lodge.runtime.records import Record, start_time

@@ -12,7 +12,8 @@ from lodge.runtime.monitor.foreign import complete
 from lodge.runtime.monitor.midwife import Midwife
 from lodge.runtime.monitor.order import config_of, decode_extras, outline_of
 from lodge.runtime.oci.dwelling import OciDwelling
-from lodge.runtime.process.dwelling import ProcessDwelling, cgroup_path
+from lodge.runtime.process.control_group import cgroup_path
+from lodge.runtime.process.dwelling import ProcessDwelling
 from lodge.runtime.process.rootfs import mount_at
 
 

@@ -13,32 +13,25 @@ from typing import NoReturn
 
 import msgspec
 
-from lodge.errors import Conflict, StartFailed, Unsupported
+from lodge.errors import Conflict, StartFailed
 from lodge.kernel import apparmor, capabilities, seccomp
 from lodge.kernel import namespaces as ns
 from lodge.kernel.cgroups import Cgroup, CgroupStats, Hierarchy, detect
-from lodge.kernel.process import pidfd_open, pidfd_send_signal
 from lodge.runtime.contract import StdioRequest
 from lodge.runtime.process import attributes
 from lodge.runtime.process.birth import Birth
+from lodge.runtime.process.control_group import cgroup_path, clear_cgroup, signal_member
+from lodge.runtime.process.conversation import converse, settle
 from lodge.runtime.process.devices import granted
 from lodge.runtime.process.extras import Extras
 from lodge.runtime.process.gate import Gate
 from lodge.runtime.process.handshake import (
     Channel,
-    HooksDone,
-    HooksDue,
-    ListenerOpened,
-    Mapped,
-    Ready,
-    Settled,
     Start,
-    TerminalOpened,
 )
 from lodge.runtime.process.hooks import HookRunner
 from lodge.runtime.process.identity import Filter
 from lodge.runtime.process.init import ExecOrder, InitOrder, run_exec, run_init, signals_to_reset
-from lodge.runtime.process.listener import hand_over
 from lodge.runtime.process.plan import (
     Surroundings,
     exec_flags,
@@ -154,8 +147,8 @@ class ProcessDwelling:
         birth = msgspec.structs.replace(plan.birth, for_parent=self._for_parent)
         program = self._bear(birth, body, streams, channel, child_channel)
         try:
-            self._settle(program, channel, mapped)
-            self._converse(program, channel)
+            settle(program, channel, self._linux, self._cgroup, mapped=mapped)
+            converse(program, channel, self._linux, self._hooks)
             if plan.becoming.limited_by_keeper:
                 attributes.set_limits(program.pid, plan.becoming.process.rlimits)
         except BaseException as error:
@@ -224,7 +217,7 @@ class ProcessDwelling:
         finally:
             close_all(entries)
         try:
-            self._converse(program, channel)
+            converse(program, channel, self._linux, self._hooks)
             if becoming.limited_by_keeper:
                 attributes.set_limits(program.pid, process.rlimits)
             channel.send(Start())
@@ -242,7 +235,7 @@ class ProcessDwelling:
             self._cgroup.kill()
             return
         for pid in self._cgroup.pids():
-            _signal_member(self._cgroup, pid, number)
+            signal_member(self._cgroup, pid, number)
 
     def pause(self) -> None:
         """See the contract."""
@@ -355,41 +348,6 @@ class ProcessDwelling:
         streams.close_child_side()
         return ChildProgram(pid, pidfd, streams.streams)
 
-    def _settle(self, program: ChildProgram, channel: Channel, mapped: bool) -> None:
-        """Make the control group while the child is busy with its mounts."""
-        if mapped:
-            ns.write_id_maps(program.pid, self._linux.uid_mappings, self._linux.gid_mappings)
-            channel.send(Mapped())
-        self._cgroup.create()
-        resources = self._linux.resources or Resources()
-        self._cgroup.apply(resources)
-        self._cgroup.set_devices(granted(resources.devices))
-        entries = self._cgroup.prepare_entry()
-        try:
-            channel.send(Settled(), *entries)
-        except BrokenPipeError:
-            pass  # the child has failed meanwhile: its last words are read next
-        finally:
-            close_all(entries)
-
-    def _converse(self, program: ChildProgram, channel: Channel) -> None:
-        """Answer the child until it is ready."""
-        expected: list[type] = [HooksDue, TerminalOpened, ListenerOpened, Ready]
-        while True:
-            message, fd = channel.expect_any(*expected)
-            # What may come next: nothing twice, nothing from before.
-            del expected[: expected.index(type(message)) + 1]
-            if isinstance(message, HooksDue):
-                self._hooks.run("prestart", "creating", program.pid)
-                self._hooks.run("create_runtime", "creating", program.pid)
-                channel.send(HooksDone())
-            elif isinstance(message, TerminalOpened):
-                program.streams.terminal = fd
-            elif isinstance(message, ListenerOpened):
-                hand_over(self._linux, self._hooks.state, program.pid, message.fd, channel)
-            else:
-                return
-
     def _abandon(self, program: ChildProgram, streams: Stdio, channel: Channel, error: BaseException) -> None:
         """Undo a create that failed; what can't be undone is noted on the first error."""
         channel.close()
@@ -417,15 +375,6 @@ class ProcessDwelling:
         return any(namespace.type == kind for namespace in self._linux.namespaces)
 
 
-def cgroup_path(wanted: str, identity: str) -> str:
-    """The group of a config's `cgroupsPath`; the identity at the top when it says nothing."""
-    if ":" in wanted:
-        raise Unsupported(
-            "cgroupsPath in systemd's form (slice:prefix:name): control groups are made directly"
-        )
-    return wanted or f"/{identity}"
-
-
 def held_capabilities() -> int:
     """The keeper's own permitted set: what it can grant."""
     global _held
@@ -437,15 +386,6 @@ def held_capabilities() -> int:
 _held: int | None = None
 
 
-def clear_cgroup(cgroup: Cgroup) -> None:
-    """End what is left in a group and remove it; nothing to do is no error."""
-    if not cgroup.exists():
-        return
-    if cgroup.pids():
-        cgroup.kill()
-    cgroup.remove()
-
-
 def _discard(program: ChildProgram, streams: Stdio, error: BaseException) -> None:
     try:
         program.kill()
@@ -453,21 +393,6 @@ def _discard(program: ChildProgram, streams: Stdio, error: BaseException) -> Non
         error.add_note(f"the child could not be ended: {second}")
     program.close()
     streams.abandon()
-
-
-def _signal_member(cgroup: Cgroup, pid: int, number: int) -> None:
-    """Signal a process that is in the group for certain: the pid is pinned, then looked up again."""
-    try:
-        pidfd = pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    try:
-        if pid in cgroup.pids():
-            pidfd_send_signal(pidfd, number)
-    except ProcessLookupError:
-        pass
-    finally:
-        os.close(pidfd)
 
 
 def _with_window(config: RuntimeConfig, stdio: StdioRequest) -> RuntimeConfig:
