@@ -64,6 +64,17 @@ def test_a_hook_that_fails_ends_the_start(box: Box) -> None:
         box.start("true")
 
 
+def test_hooks_that_come_too_late_to_matter(box: Box) -> None:
+    box.config["hooks"] = {stage: [shell("exit 4")] for stage in ("poststart", "poststop")}
+    assert box.run("true").code == 0
+    box.remove()
+    assert box.made is not None
+    assert box.made.remarks == [
+        "error running poststart hook #0: exit status 4",
+        "error running poststop hook #0: exit status 4",
+    ]
+
+
 def test_a_hook_inside_has_the_programs_rights(box: Box) -> None:
     box.process["user"] = {"uid": 1000, "gid": 1000}
     box.mount("/out", "tmpfs", "mode=1777", kind="tmpfs")

@@ -8,6 +8,7 @@ import pytest
 
 from lodge.errors import StartFailed, Unsupported
 from lodge.runtime.contract import StdioRequest
+from lodge.runtime.process import CopyUp, Extras
 from tests.privileged.runtime_process.conftest import Box
 
 
@@ -148,6 +149,20 @@ def test_a_user_namespace_over_an_image_of_the_host(box: Box, source: Path) -> N
     assert rest == ["0:0", "1000:1001", "0:0", "0", "named", "no nodes"]
     info = (box.upper / "new").stat()
     assert (info.st_uid, info.st_gid, (source / "y").stat().st_uid) == (5, 6, 0)
+
+
+def test_a_fresh_volume_in_a_user_namespace(box: Box, tmp_path: Path) -> None:
+    volume = tmp_path / "volume"
+    volume.mkdir()
+    (box.upper / "data").mkdir()
+    (box.upper / "data/file").write_text("x")
+    os.chown(box.upper / "data/file", 1000, 1001)
+    box.remap()
+    box.mount("/data", volume, "bind", "idmap")
+    box.extras = Extras(copy_up=(CopyUp("/data", str(volume)),))
+    assert box.run("stat", "-c", "%u:%g", "/data/file").out == "1000:1001\n"
+    info = (volume / "file").stat()
+    assert (info.st_uid, info.st_gid) == (1000, 1001)
 
 
 def test_a_user_namespace_is_nobody_on_the_host(box: Box, source: Path) -> None:

@@ -62,7 +62,8 @@ class ProcessDwelling:
     the root is the config's directory. `hierarchy` is the host's, detected when None; `filter_cache` is a
     directory for compiled seccomp filters. With `dies_with_keeper` the init is killed when the keeper dies.
     A `gate` lets somebody else say Start. `keyring` False keeps the host's session keyring, `pivot` False
-    avoids pivot_root. With `for_parent` the init is born as a child of this process's parent, which is then
+    avoids pivot_root. `remarks` collects what went wrong and must not matter: hooks after the start and after
+    the end. With `for_parent` the init is born as a child of this process's parent, which is then
     its keeper: this process only makes it.
     """
 
@@ -103,6 +104,7 @@ class ProcessDwelling:
         self._channel: Channel | None = None
         self._init: ChildProgram | None = None
         self._removed = False
+        self.remarks: list[str] = []
         self._filter: Filter | None = None
 
     @property
@@ -172,7 +174,7 @@ class ProcessDwelling:
             raise StartFailed("the container ended before it was started") from None
         finally:
             channel.close()
-        self._hooks.run_all("poststart", "running", init.pid)
+        self.remarks += self._hooks.run_all("poststart", "running", init.pid)
 
     def execute(self, process: Process, stdio: StdioRequest, extras: Extras | None = None) -> ChildProgram:
         """See the contract."""
@@ -275,7 +277,7 @@ class ProcessDwelling:
             self._end_init(self._init)
         clear_cgroup(self._cgroup)
         self._removed = True
-        self._hooks.run_all("poststop", "stopped", 0)
+        self.remarks += self._hooks.run_all("poststop", "stopped", 0)
 
     def _end_init(self, init: ChildProgram) -> None:
         if init.ended:

@@ -166,22 +166,31 @@ class MakeReadOnly(Operation, frozen=True):
 
 
 class CopyImageContent(Operation, frozen=True):
-    """Fill an empty volume with what the image has at its destination, owner and mode of the top included."""
+    """Fill an empty volume with what the image has at its destination, owner and mode of the top included.
+
+    `prepared` is the volume as a detached tree, -1 when it is opened by its name on the host.
+    """
 
     destination: str
     source: str
+    prepared: int = -1
 
     def __str__(self) -> str:
         return f"copy up {self.destination} into {self.source} if that is empty"
 
     def perform(self, site: Site) -> None:
         """The volume's directory is the engine's own; the image's is resolved inside the root."""
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
         try:
             covered = paths.open_in_root(site.rootfd, self.destination, os.O_RDONLY | os.O_DIRECTORY)
         except (FileNotFoundError, NotADirectoryError):
             return
         try:
-            volume = os.open(self.source, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            if self.prepared >= 0:
+                # Through the tree's own mapping of owners: its files are written as the container sees them.
+                volume = os.open(paths.fd_path(self.prepared), flags)
+            else:
+                volume = os.open(self.source, flags | os.O_NOFOLLOW)
             try:
                 if is_empty(volume):
                     copy_tree(covered, volume)

@@ -93,7 +93,7 @@ def plan_init(config: RuntimeConfig, extras: Extras, where: Surroundings) -> Pla
     operations = [*plan_joins(linux), *before, _plan_root(config, where)]
     if paths.get("user") == "":
         operations.append(BecomeNamespaceRoot())
-    operations += [CopyImageContent(c.destination, c.source) for c in extras.copy_up]
+    operations += _plan_copies(config, extras, where)
     operations += _plan_mounts(config, where, paths)
     operations += plan_devices(config)
     operations += _plan_hooks(config)
@@ -216,6 +216,15 @@ def _plan_root(config: RuntimeConfig, where: Surroundings) -> Operation:
     if path == "/":
         raise InvalidArgument("root.path: the host's own root can't be a container's")
     return BindRoot(path)
+
+
+def _plan_copies(config: RuntimeConfig, extras: Extras, where: Surroundings) -> list[Operation]:
+    """Volumes to fill, each through the tree that was prepared for its mount, if there is one."""
+    trees = {_absolute(config.mounts[number].destination): tree for number, tree in where.trees.items()}
+    return [
+        CopyImageContent(copy.destination, copy.source, trees.get(_absolute(copy.destination), -1))
+        for copy in extras.copy_up
+    ]
 
 
 def _plan_mounts(config: RuntimeConfig, where: Surroundings, paths: dict[str, str]) -> list[Operation]:
