@@ -14,7 +14,7 @@ from lodge.engine.containers.stopping import Stopper
 from lodge.engine.images import changes as instructions
 from lodge.engine.models import Container
 from lodge.engine.parts import Parts
-from lodge.errors import Conflict, InvalidArgument, NotFound
+from lodge.errors import Conflict, InvalidArgument, NotFound, Unavailable
 from lodge.spec.container import ContainerConfig
 from lodge.spec.reference import Reference
 from lodge.store.images import ResolvedImage
@@ -51,7 +51,10 @@ class Committer:
         base = self._base(container)
         paused = pause and container.state.status == "running"
         if paused:
-            await self._stopper.pause(resident)
+            try:
+                await self._stopper.pause(resident)
+            except (Conflict, Unavailable):
+                paused = False  # it ended just now: nothing changes its files any more
         try:
             made = await self._parts.bridge.call(
                 self._parts.store.archives.commit,
@@ -65,7 +68,7 @@ class Committer:
             )
         finally:
             if paused:
-                with suppress(Conflict):
+                with suppress(Conflict, Unavailable):
                     await self._stopper.unpause(resident)
         image = self._parts.images.find(made.digest).image.id
         shown = name.familiar() if name else ""

@@ -77,8 +77,6 @@ def _parse(log: LogConfig, where: str) -> LogSpec:
     compress = _truth("compress", options.get("compress", "true" if local else "false"))
     if not local and compress and (size < 0 or files < 2) and "compress" in options:
         raise InvalidArgument("compress cannot be true when max-file is less than 2 or max-size is not set")
-    if not local and files > 1 and size < 0:
-        raise InvalidArgument("logger: max-file needs max-size")
     return LogSpec(driver=log.type, path=where, max_size=size, max_files=files, compress=compress)
 
 
