@@ -37,7 +37,7 @@ class Config(Struct, rename="kebab", forbid_unknown_fields=True, kw_only=True):
     cgroup_parent: str = "/lodge"
     data_root: str = "/var/lib/lodge"
     debug: bool = False
-    default_cgroupns_mode: str = "private"
+    default_cgroupns_mode: str = ""
     default_ipc_mode: str = "private"
     default_runtime: str = "lodge"
     default_shm_size: int | str = 64 << 20
@@ -216,7 +216,7 @@ def _check(config: Config) -> None:
             raise InvalidArgument(f"conflict labels for {' and '.join(sorted(values))}")
     if config.default_ipc_mode not in ("private", "shareable"):
         raise InvalidArgument(f'IPC mode "{config.default_ipc_mode}" is not supported as default value')
-    if config.default_cgroupns_mode not in ("private", "host"):
+    if config.default_cgroupns_mode not in ("", "private", "host"):
         mode = config.default_cgroupns_mode
         raise InvalidArgument(f'Default cgroup namespace mode "{mode}" is invalid. Use "host" or "private"')
     if config.default_runtime != "lodge" and config.default_runtime not in config.runtimes:

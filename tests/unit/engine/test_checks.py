@@ -32,7 +32,7 @@ SETTINGS = Settings(runtimes={"crun": ForeignRuntime("/usr/bin/crun")})
         (InvalidArgument, {"shm_size": -1}, "SHM size can not be less than 0"),
         (InvalidArgument, {"oom_score_adj": 1001}, "Invalid value 1001, range for oom score adj"),
         (InvalidArgument, {"runtime": "kata"}, "unknown or invalid runtime name: kata"),
-        (InvalidArgument, {"cap_add": ["SYS_FLY"]}, 'unknown capability: "CAP_SYS_FLY"'),
+        (InvalidArgument, {"cap_add": ["SYS_FLY"]}, 'invalid CapAdd: unknown capability: "CAP_SYS_FLY"'),
         (InvalidArgument, {"security_opt": ["odd"]}, 'invalid --security-opt 1: "odd"'),
         (InvalidArgument, {"security_opt": ["a=b"]}, 'invalid --security-opt 2: "a=b"'),
         (InvalidArgument, {"ulimits": [Ulimit(name="odd")]}, "invalid ulimit type: odd"),
@@ -122,7 +122,7 @@ def test_defaults_are_written_as_inspect_shows_them() -> None:
     warnings = checks.check(one, SETTINGS, facts())
     assert warnings == [checks.NO_NETWORK_YET]
     host = one.host
-    assert (host.network_mode, host.ipc_mode, host.cgroupns_mode) == ("default", "private", "private")
+    assert (host.network_mode, host.ipc_mode, host.cgroupns_mode) == ("default", "private", "host")
     assert (host.runtime, host.shm_size, host.restart_policy.name) == ("lodge", 64 << 20, "no")
     assert (host.memory_swap, host.oom_kill_disable) == (128 << 20, False)
     assert host.masked_paths

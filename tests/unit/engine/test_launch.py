@@ -51,7 +51,7 @@ def test_the_default_is_as_strict_as_dockers() -> None:
     assert tuple(capabilities.bounding) == tuple(capabilities.effective) == CAPABILITIES
     assert capabilities.inheritable == capabilities.ambient == []
     assert not config.process.no_new_privileges
-    assert [n.type for n in config.linux.namespaces] == ["mount", "network", "ipc", "pid", "uts", "cgroup"]
+    assert [n.type for n in config.linux.namespaces] == ["mount", "network", "ipc", "pid", "uts"]
     assert config.linux.seccomp is not None
     assert config.linux.seccomp.default_action == "SCMP_ACT_ERRNO"
     assert config.linux.resources is not None

@@ -28,6 +28,12 @@ _PREFIX = (
     "failed to create task for container: failed to create shim task: OCI runtime create failed: "
     "unable to start container process: "
 )
+# What Docker's daemon finds before it calls a runtime, and so says without the runtime's words around it.
+_FOUND_BY_DOCKER_ITSELF = (
+    "unable to find user",
+    "unable to find group",
+    "error gathering device information",
+)
 
 
 class Starter:
@@ -130,9 +136,11 @@ class Starter:
 
 def _start_failure(error: Exception) -> StartFailed:
     if isinstance(error, StartFailed):
-        return StartFailed(_PREFIX + error.message, exit_code=error.exit_code, hint=error.hint)
+        prefix = "" if error.message.startswith(_FOUND_BY_DOCKER_ITSELF) else _PREFIX
+        return StartFailed(prefix + error.message, exit_code=error.exit_code, hint=error.hint)
     if isinstance(error, InvalidArgument):
-        return StartFailed(_PREFIX + error.message, exit_code=127, hint=error.hint)
+        prefix = "" if error.message.startswith(_FOUND_BY_DOCKER_ITSELF) else _PREFIX
+        return StartFailed(prefix + error.message, exit_code=127, hint=error.hint)
     hint = error.hint if isinstance(error, LodgeError) else None
     return StartFailed(_PREFIX + str(error), exit_code=_COULD_NOT_START, hint=hint)
 

@@ -137,7 +137,7 @@ class Stopper:
                 case "running":
                     pass
                 case "paused":
-                    raise Conflict(f"container {container.id} is already paused")
+                    raise Conflict(f"Container {container.id} is already paused")
                 case "restarting":
                     raise Conflict(
                         f"Container {container.id} is restarting, wait until the container is running"
@@ -155,7 +155,7 @@ class Stopper:
         async with resident.lock:
             container = resident.container
             if container.state.status != "paused":
-                raise Conflict(f"container {container.id} is not paused")
+                raise Conflict(f"Container {container.id} is not paused")
             keeper = _keeper_of(resident)
             await keeper.post(Resume(request=keeper.next_number()))
             if container.state.status == "paused":

@@ -5,6 +5,8 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Callable, Mapping, Sequence
 
+from msgspec.structs import replace
+
 from lodge.engine.filters import check_keys, flag, matches_labels, moment
 from lodge.engine.images.catalog import Found
 from lodge.engine.images.catalog import moment as image_moment
@@ -42,7 +44,7 @@ def select(
     tests += [_older_than(moment(text)) for text in filters.get("until", ())]
     chosen = [found for found in images if all(test(found) for test in tests)]
     if patterns := filters.get("reference"):
-        chosen = [f for f in chosen if any(_matches(name, p) for p in patterns for name in _names(f))]
+        chosen = [named for found in chosen if (named := _named(found, patterns)) is not None]
     return sorted(chosen, key=lambda f: f.image.created_at, reverse=True)
 
 
@@ -54,8 +56,13 @@ def _newer_than(at: int) -> Callable[[Found], bool]:
     return lambda found: found.image.created_at > at
 
 
-def _names(found: Found) -> list[str]:
-    return [*found.image.tags, *found.image.digests]
+def _named(found: Found, patterns: Sequence[str]) -> Found | None:
+    """The image with only the names that match, as Docker lists it; None when none does."""
+    tags = [name for name in found.image.tags if any(_matches(name, p) for p in patterns)]
+    digests = [name for name in found.image.digests if any(_matches(name, p) for p in patterns)]
+    if not tags and not digests:
+        return None
+    return replace(found, image=replace(found.image, tags=tags, digests=digests))
 
 
 def _matches(name: str, pattern: str) -> bool:

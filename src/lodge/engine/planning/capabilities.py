@@ -12,8 +12,8 @@ from lodge.spec.runtime import CapabilitySets
 ALL = "ALL"
 
 
-def normalise(names: Iterable[str] | None, known: Sequence[str]) -> list[str]:
-    """The names with their prefix, in capitals; ALL stays ALL. InvalidArgument for an unknown one."""
+def normalise(names: Iterable[str] | None, known: Sequence[str], field: str) -> list[str]:
+    """The names with their prefix, in capitals; ALL stays ALL. InvalidArgument names the field."""
     found: list[str] = []
     for name in names or ():
         upper = name.upper()
@@ -22,11 +22,11 @@ def normalise(names: Iterable[str] | None, known: Sequence[str]) -> list[str]:
             continue
         full = upper if upper.startswith("CAP_") else f"CAP_{upper}"
         if full not in NAMES:
-            raise InvalidArgument(f'unknown capability: "{full}"')
+            raise InvalidArgument(f'invalid {field}: unknown capability: "{full}"')
         if full not in known:
             raise InvalidArgument(
-                "capability not supported by your kernel or not available in the current environment:"
-                f' "{full}"'
+                f"invalid {field}: capability not supported by your kernel or not available in the current"
+                f' environment: "{full}"'
             )
         found.append(full)
     return found
@@ -38,7 +38,7 @@ def chosen(
     """The capabilities of a container's program. `known` are those of the running kernel."""
     if privileged:
         return list(known)
-    added, dropped = normalise(add, known), normalise(drop, known)
+    added, dropped = normalise(add, known, "CapAdd"), normalise(drop, known, "CapDrop")
     if ALL in added:
         return [name for name in known if name not in dropped]
     if ALL in dropped:

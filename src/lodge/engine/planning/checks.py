@@ -8,7 +8,16 @@ from __future__ import annotations
 
 import re
 
-from lodge.engine.planning import capabilities, devices, environment, limits, namespaces, security, sysctls
+from lodge.engine.planning import (
+    capabilities,
+    devices,
+    environment,
+    limits,
+    namespaces,
+    remap,
+    security,
+    sysctls,
+)
 from lodge.engine.planning.defaults import MASKED_PATHS, READONLY_PATHS
 from lodge.engine.planning.files import check_extra_host
 from lodge.engine.planning.host import HostFacts
@@ -96,13 +105,14 @@ def _check_host(host: HostConfig, settings: Settings, facts: HostFacts) -> list[
         check_extra_host(text)
     _check_ports(host)
     check_restart_policy(host.restart_policy)
-    capabilities.normalise(host.cap_add, facts.capabilities)
-    capabilities.normalise(host.cap_drop, facts.capabilities)
+    capabilities.normalise(host.cap_add, facts.capabilities, "CapAdd")
+    capabilities.normalise(host.cap_drop, facts.capabilities, "CapDrop")
     if host.isolation not in ("", "default"):
         raise InvalidArgument(f"invalid isolation '{host.isolation}' on linux")
     if "" in (host.annotations or {}):
         raise InvalidArgument("invalid Annotations: the empty string is not permitted as an annotation key")
     namespaces.check(host)
+    remap.check(host, facts.mappings)
     if host.shm_size < 0:
         raise InvalidArgument("SHM size can not be less than 0")
     if not -1000 <= host.oom_score_adj <= 1000:
@@ -210,8 +220,8 @@ def complete(host: HostConfig, settings: Settings, facts: HostFacts) -> None:
     if host.memory > 0 and host.memory_swap == 0:
         host.memory_swap = 2 * host.memory
     if not host.cgroupns_mode:
-        on_host = host.privileged and facts.cgroup_version == 1
-        host.cgroupns_mode = namespaces.HOST if on_host else settings.cgroup_namespace
+        docker_s = namespaces.HOST if facts.cgroup_version == 1 else namespaces.PRIVATE
+        host.cgroupns_mode = settings.cgroup_namespace or docker_s
     if host.oom_kill_disable is None and facts.cgroup_version == 1:
         host.oom_kill_disable = False
     named = {ulimit.name for ulimit in host.ulimits or ()}

@@ -5,6 +5,8 @@ Pure: takes a container whose wish is complete, and what was made or looked up f
 
 from __future__ import annotations
 
+import posixpath
+
 from msgspec import Struct
 
 from lodge.engine.models import Container, ExecWish
@@ -15,6 +17,7 @@ from lodge.engine.planning import (
     limits,
     mounts,
     namespaces,
+    remap,
     security,
     sysctls,
 )
@@ -65,6 +68,8 @@ def runtime_config(container: Container, found: Found, settings: Settings, facts
         host.cap_add, host.cap_drop, privileged=host.privileged, known=facts.capabilities
     )
     writable = host.privileged if options.writable_cgroups is None else options.writable_cgroups
+    # A remapped root owns nothing there, and could not mount it read-only (as Docker has it).
+    writable = writable or remap.wanted(host, facts.mappings)
     all_mounts, propagation = mounts.plan(
         host,
         [m for m in found.mounts if m.type != "image"],
@@ -84,7 +89,9 @@ def runtime_config(container: Container, found: Found, settings: Settings, facts
         process=_process(container, caps, options, with_init=bool(found.init_path)),
         hostname=wish.config.hostname if own_uts else "",
         annotations=host.annotations or {},
-        linux=_linux(container, found, facts, _filter(host, options, caps, settings, facts), propagation),
+        linux=_linux(
+            container, found, settings, facts, _filter(host, options, caps, settings, facts), propagation
+        ),
     )
 
 
@@ -133,18 +140,31 @@ def rlimit(ulimit: Ulimit) -> Rlimit:
     )
 
 
+def _group(parent: str, id: str) -> str:
+    """The control group's path; a parent's `..` can't lead out of the hierarchy."""
+    return posixpath.join(posixpath.normpath("/" + parent), id)
+
+
 def _linux(
-    container: Container, found: Found, facts: HostFacts, seccomp: Seccomp | None, propagation: str
+    container: Container,
+    found: Found,
+    settings: Settings,
+    facts: HostFacts,
+    seccomp: Seccomp | None,
+    propagation: str,
 ) -> Linux:
     host = container.wish.host
     nodes, rules = devices.plan(host, facts)
     resources = limits.resources(host)
     resources.devices = rules
+    users = remap.wanted(host, facts.mappings)
     return Linux(
-        sysctl=sysctls.plan(host, container.wish.config.domainname),
+        uid_mappings=list(facts.mappings.uids) if users else [],
+        gid_mappings=list(facts.mappings.gids) if users else [],
+        sysctl=sysctls.plan(host, container.wish.config.domainname, users=users),
         resources=resources,
-        cgroups_path=f"{host.cgroup_parent.rstrip('/')}/{container.id}",
-        namespaces=namespaces.plan(host, found.shared),
+        cgroups_path=_group(host.cgroup_parent or settings.cgroup_parent, container.id),
+        namespaces=namespaces.plan(host, found.shared, users=users),
         devices=nodes,
         seccomp=seccomp,
         rootfs_propagation=propagation,

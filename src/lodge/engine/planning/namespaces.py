@@ -41,7 +41,7 @@ def check(host: HostConfig) -> None:
         raise InvalidArgument(f"invalid PID mode: {host.pid_mode}")
     if host.uts_mode not in ("", HOST):
         raise InvalidArgument(f"invalid UTS mode: {host.uts_mode}")
-    if host.userns_mode not in ("", HOST):
+    if host.userns_mode not in ("", HOST, "remap"):
         raise InvalidArgument(f"invalid USER mode: {host.userns_mode}")
     if host.cgroupns_mode not in ("", PRIVATE, HOST):
         raise InvalidArgument(f"invalid cgroup namespace mode: {host.cgroupns_mode}")
@@ -57,16 +57,17 @@ def check_network(host: HostConfig) -> None:
             f"network {mode} not found: user-defined networks are not part of this engine yet",
             hint="use --network none, host or container:NAME",
         )
-    if mode != HOST and (host.port_bindings or host.publish_all_ports):
+    if mode not in (HOST, "none") and (host.port_bindings or host.publish_all_ports):
         raise Unsupported(
             "published ports need a bridge network, which is not part of this engine yet",
             hint="use --network host, where the program's ports are the host's",
         )
 
 
-def plan(host: HostConfig, shared: Shared) -> list[Namespace]:
-    """The namespaces that are made or joined; the host's are left out."""
-    found = [Namespace(type="mount")]
+def plan(host: HostConfig, shared: Shared, *, users: bool = False) -> list[Namespace]:
+    """The namespaces that are made or joined; the host's are left out. `users`: one for users too."""
+    found = [Namespace(type="user")] if users else []
+    found.append(Namespace(type="mount"))
     _add(found, "network", host.network_mode, shared.network, "net")
     _add(found, "ipc", host.ipc_mode, shared.ipc, "ipc")
     _add(found, "pid", host.pid_mode, shared.pid, "pid")

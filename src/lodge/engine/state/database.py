@@ -6,6 +6,7 @@ has to survive the engine's own death (nothing runs after a power failure) is no
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -40,6 +41,9 @@ class Database:
 
     def __init__(self, path: str) -> None:
         self.path = path
+        # Environment variables of containers are in it; its journals take its mode.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        os.chmod(path, 0o600)
         # Autocommit: a transaction is what `write` makes of its statements.
         self._connection = sqlite3.connect(path, isolation_level=None, cached_statements=64)
         self._durable = True
