@@ -56,7 +56,7 @@ def test_the_default_is_as_strict_as_dockers() -> None:
     assert config.linux.seccomp.default_action == "SCMP_ACT_ERRNO"
     assert config.linux.resources is not None
     assert config.linux.resources.devices == list(DEVICE_RULES)
-    assert config.linux.cgroups_path == f"/lodge/{one.id}" or config.linux.cgroups_path == f"/{one.id}"
+    assert config.linux.cgroups_path == f"/lodge/{one.id}"
     assert config.linux.masked_paths == one.wish.host.masked_paths
     assert config.linux.sysctl["net.ipv4.ip_unprivileged_port_start"] == "0"
     assert [m.destination for m in config.mounts] == [
@@ -103,6 +103,15 @@ def test_capabilities(add: list[str], drop: list[str], expected: list[str]) -> N
     assert config.process is not None
     assert config.process.capabilities is not None
     assert config.process.capabilities.bounding == expected
+
+
+def test_version_2_has_a_cgroup_namespace_and_so_has_who_asks() -> None:
+    one = container(host={"network_mode": "none"})
+    checks.check(one.wish, SETTINGS, facts(cgroup_version=2))
+    assert one.wish.host.cgroupns_mode == "private"
+    _, config = planned(cgroupns_mode="private")
+    assert config.linux is not None
+    assert config.linux.namespaces[-1].type == "cgroup"
 
 
 def test_namespaces_of_the_host_are_left_out_and_those_of_others_joined() -> None:

@@ -22,7 +22,7 @@ from lodge.engine.planning import (
     sysctls,
 )
 from lodge.engine.planning.host import HostFacts
-from lodge.engine.planning.mount_wishes import MountWish
+from lodge.engine.planning.mount_wishes import MountWish, clean
 from lodge.engine.planning.namespaces import HOST, Shared
 from lodge.engine.settings import Settings
 from lodge.runtime.process.extras import CopyUp, Extras
@@ -142,7 +142,7 @@ def rlimit(ulimit: Ulimit) -> Rlimit:
 
 def _group(parent: str, id: str) -> str:
     """The control group's path; a parent's `..` can't lead out of the hierarchy."""
-    return posixpath.join(posixpath.normpath("/" + parent), id)
+    return posixpath.join(clean(parent), id)
 
 
 def _linux(
