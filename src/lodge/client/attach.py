@@ -145,16 +145,37 @@ class Attachment:
         return poll.poll()
 
     def _receive(self) -> bool:
+        if self._encrypted:
+            return self._receive_encrypted()
         try:
             data = self._stream.recv(RECEIVE_SIZE)
-            while self._encrypted and data and self._stream.pending():  # type: ignore[attr-defined]
-                self._put_out(data)
-                data = self._stream.recv(RECEIVE_SIZE)
         except ConnectionResetError:
             data = b""
         if data:
             self._put_out(data)
         return bool(data)
+
+    def _receive_encrypted(self) -> bool:
+        """Take everything that has been decrypted, and wait for nothing.
+
+        What made the socket readable may be a session ticket or half a record, and waiting for the rest
+        would keep the input from being sent.
+        """
+        import ssl
+
+        self._stream.setblocking(False)
+        try:
+            while data := self._stream.recv(RECEIVE_SIZE):
+                self._stream.setblocking(True)
+                self._put_out(data)
+                self._stream.setblocking(False)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return True
+        except (ConnectionResetError, ssl.SSLError):
+            pass  # an end without a close notice is an end
+        finally:
+            self._stream.setblocking(True)
+        return False
 
     def _put_out(self, data: bytes) -> None:
         pieces = self._decoder.feed(data) if self._decoder else [(1, data)]

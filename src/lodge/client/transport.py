@@ -118,16 +118,24 @@ def _secure(stream: ByteStream, address: Address, files: TlsFiles) -> ByteStream
 
 
 def _open_ssh(destination: str) -> ByteStream:
-    import socket
-    import subprocess
+    import os
 
-    ours, theirs = socket.socketpair()
-    with theirs:
-        # It ends when our half of the pair closes.
-        subprocess.Popen(
-            ["ssh", "-o", "ConnectTimeout=30", "-T", "--", destination, "lodge", "system", "dial-stdio"],
-            stdin=theirs.fileno(),
-            stdout=theirs.fileno(),
-            start_new_session=True,
+    ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_STREAM, 0)
+    command = ["ssh", "-o", "ConnectTimeout=30", "-T", "--", destination, "lodge", "system", "dial-stdio"]
+    try:
+        # SAFETY: it holds only its half of the pair (and stderr), and ends when ours is closed.
+        os.posix_spawnp(
+            "ssh",
+            command,
+            os.environ,
+            file_actions=[
+                (os.POSIX_SPAWN_DUP2, theirs.fileno(), 0),
+                (os.POSIX_SPAWN_DUP2, theirs.fileno(), 1),
+            ],
         )
+    except OSError:
+        ours.close()
+        raise
+    finally:
+        theirs.close()
     return ours

@@ -75,9 +75,7 @@ def test_a_refusal_without_json_keeps_its_text(client: EngineClient, engine: Fak
 
 def test_nobody_at_the_address(engine: FakeEngine) -> None:
     client = EngineClient(parse("unix:///nonexistent/engine.sock"))
-    with pytest.raises(
-        Unreachable, match="Cannot connect to the Lodge daemon at unix:///nonexistent"
-    ) as caught:
+    with pytest.raises(Unreachable, match="Cannot connect to the Lodge daemon at unix:///nonexistent"):
         client.call("GET", "/_ping")
 
 
