@@ -81,13 +81,10 @@ class Engine:
             raise
 
     def _check(self) -> None:
-        settings = self.settings
         if os.geteuid() != 0:
             raise Unsupported(
                 "the engine needs to be root on this host", hint="run it with sudo, or as a service"
             )
-        if settings.userns_remap:
-            raise Unsupported("userns-remap is not part of this engine yet", hint="leave the setting out")
 
     def _make_directories(self) -> None:
         settings = self.settings
@@ -109,7 +106,7 @@ class Engine:
             store = Store(settings.data_root, snapshotter=settings.snapshotter or None)
             self._database = Database(os.path.join(settings.data_root, "state.db"))
             volumes = VolumeStore(os.path.join(settings.data_root, "volumes"))
-            facts = self._given_facts or hostfacts.gather()
+            facts = self._given_facts or hostfacts.gather(settings.userns_remap)
         finally:
             await starting
         self.parts = Parts(

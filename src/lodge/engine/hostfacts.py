@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 
+from lodge.engine.planning import remap
 from lodge.engine.planning.host import HostFacts
 from lodge.kernel import apparmor, capabilities, selinux, system
 from lodge.kernel.cgroups.contract import Hierarchy
 from lodge.kernel.cgroups.detect import detect
 
 
-def gather() -> HostFacts:
-    """The facts of this host; Unsupported when it has no control groups."""
+def gather(userns_remap: str = "") -> HostFacts:
+    """The facts of this host; Unsupported when it has no control groups, InvalidArgument for a bad remap."""
     hierarchy = detect()
     major, minor = system.kernel_version().split(".")[:2]
     return HostFacts(
@@ -29,6 +30,7 @@ def gather() -> HostFacts:
         kernel=(int(major), int("".join(c for c in minor if c.isdigit()))),
         ipv4_forwarding=_read("/proc/sys/net/ipv4/ip_forward") == "1",
         # What the engine does not have it can't give: not all that the kernel knows.
+        mappings=remap.read(userns_remap, _read("/etc/subuid"), _read("/etc/subgid")),
         capabilities=tuple(capabilities.names(capabilities.current().bounding)),
     )
 

@@ -288,3 +288,20 @@ def test_top_and_info_and_disk_usage(stage: Stage) -> None:
         assert set(usage) == {"containers", "images", "layers_size"}
 
     stage.play(scene)
+
+
+def test_remapped_users(stage: Stage) -> None:
+    async def scene(on: Scene) -> None:
+        script = "id -u; cat /proc/self/uid_map; touch /v/mine; stat -c %u /v/mine /bin /root /etc/hosts"
+        code, text = await on.run("sh", "-c", script, userns_mode="remap", binds=["remapped:/v"])
+        root = on.engine.parts.facts.mappings.root[0]
+        assert (code, text.split()) == (0, ["0", "0", str(root), "65536", "0", "0", "0", "0"])
+        volume = await on.engine.volumes.get("remapped")
+        assert Path(volume.mountpoint, "mine").stat().st_uid == root
+        box = await on.started("sh", "-c", "touch /made; sleep 1000", userns_mode="remap")
+        await on.containers.put_archive(
+            box, "/tmp", archive(a=b"x"), no_overwrite_dir_non_dir=False, copy_uid_gid=False
+        )
+        assert await on.exec(box, "stat", "-c", "%u", "/tmp/a") == (0, "0\n")
+
+    stage.play(scene)

@@ -19,6 +19,7 @@ from lodge.engine.containers.news import announce
 from lodge.engine.models import Change, Container, PathStat
 from lodge.engine.parts import Parts
 from lodge.engine.pipes import Inflow, Outflow
+from lodge.engine.planning import remap
 from lodge.engine.planning.mount_wishes import MountWish
 from lodge.engine.planning.mounts import of_wish
 from lodge.errors import Forbidden, InvalidArgument, NotFound, Unavailable
@@ -30,6 +31,10 @@ from lodge.runtime.messages import Done, Failed
 
 _KINDS = {"C": 0, "A": 1, "D": 2}
 _PIECE = 1 << 20
+_OWN_PLACES = frozenset(
+    {"/etc/hosts", "/etc/hostname", "/etc/resolv.conf", "/sbin/docker-init"}
+    | {"/dev", "/dev/console", "/dev/pts", "/dev/shm", "/dev/mqueue", "/proc", "/sys"}
+)
 # Go's os.FileMode, which Docker's clients read.
 _GO_TYPES = {
     stat.S_IFDIR: 1 << 31,
@@ -44,9 +49,21 @@ _GO_BITS = {stat.S_ISUID: 1 << 23, stat.S_ISGID: 1 << 22, stat.S_ISVTX: 1 << 20}
 
 
 async def changes(parts: Parts, resident: Resident) -> list[Change]:
-    """What differs from the image, sorted by path."""
+    """What differs from the image, sorted by path, without what the engine itself put there."""
     found = await parts.bridge.call(parts.store.snapshots.changes, resident.id)
-    return [Change(kind=_KINDS[kind], path=path) for kind, path in found]
+    return [Change(kind=_KINDS[kind], path=path) for kind, path in visible(found)]
+
+
+def visible(found: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Changes without the places of the engine's own mounts and directories that only these touched."""
+    kept = [(kind, path) for kind, path in found if not (kind == "A" and path in _OWN_PLACES)]
+    hidden = {posixpath.dirname(path) for kind, path in found if kind == "A" and path in _OWN_PLACES}
+    return [
+        (kind, path)
+        for kind, path in kept
+        if not (kind == "C" and path in hidden)
+        or any(other.startswith(path.rstrip("/") + "/") for _, other in kept)
+    ]
 
 
 async def export(parts: Parts, resident: Resident) -> Outflow:
@@ -196,9 +213,13 @@ def _raise_failure(answer: Any, resident: Resident, path: str) -> None:
 
 def site_of(parts: Parts, container: Container) -> Site:
     """Where its files are: what its program sees, or, when none runs, its snapshot with its mounts."""
+    users = remap.wanted(container.wish.host, parts.facts.mappings)
+    uids = list(parts.facts.mappings.uids) if users else []
+    gids = list(parts.facts.mappings.gids) if users else []
     if container.state.pid:
         try:
-            return Site(init=ProcessIdentity.of(container.state.pid))
+            identity = ProcessIdentity.of(container.state.pid)
+            return Site(init=identity, uid_mappings=uids, gid_mappings=gids)
         except ProcessLookupError:
             # It ends at this moment: its files are then where they are for a stopped one.
             pass
@@ -207,6 +228,8 @@ def site_of(parts: Parts, container: Container) -> Site:
         place=os.path.join(parts.settings.exec_root, "place"),
         root_mounts=list(parts.store.snapshots.mounts(container.id)),
         mounts=mounts,
+        uid_mappings=uids,
+        gid_mappings=gids,
     )
 
 

@@ -10,7 +10,7 @@ import msgspec
 
 from lodge.engine.models import Container
 from lodge.engine.parts import Parts
-from lodge.engine.planning import files
+from lodge.engine.planning import files, remap
 from lodge.engine.planning.launch import Found
 from lodge.engine.planning.mount_wishes import MountWish
 from lodge.engine.planning.namespaces import HOST, NONE, PRIVATE, SHAREABLE, Shared, joined, private_network
@@ -126,6 +126,9 @@ def _files(parts: Parts, container: Container) -> list[tuple[str, str]]:
         shared = [(_RESOLV_CONF, owner.resolv_conf_path), (_HOSTS, owner.hosts_path)]
         return [(place, path) for place, path in shared if path]
     _write_files(parts.settings, container)
+    if remap.wanted(container.wish.host, parts.facts.mappings):
+        for path in (container.resolv_conf_path, container.hostname_path, container.hosts_path):
+            os.chown(path, *parts.facts.mappings.root)
     return [
         (_RESOLV_CONF, container.resolv_conf_path),
         ("/etc/hostname", container.hostname_path),

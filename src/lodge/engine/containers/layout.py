@@ -10,6 +10,7 @@ from msgspec import Struct
 from lodge.engine import names
 from lodge.engine.models import Container, MountRecord
 from lodge.engine.parts import Parts
+from lodge.engine.planning import remap
 from lodge.engine.planning.mount_wishes import MountWish, collect, parse_volumes_from
 from lodge.errors import InvalidArgument
 
@@ -26,10 +27,11 @@ async def lay_out(parts: Parts, container: Container, made: Made) -> None:
     host, config = container.wish.host, container.wish.config
     inherited = _inherited(parts, host.volumes_from or [])
     wishes = collect(host, inherited, config.volumes)
+    root = parts.facts.mappings.root if remap.wanted(host, parts.facts.mappings) else None
     for wish in wishes:
         match wish.type:
             case "volume":
-                await _make_volume(parts, wish, made)
+                await _make_volume(parts, wish, made, root)
             case "bind":
                 check_source(wish)
             case "image":
@@ -55,7 +57,7 @@ def _inherited(parts: Parts, texts: list[str]) -> list[MountWish]:
     return found
 
 
-async def _make_volume(parts: Parts, wish: MountWish, made: Made) -> None:
+async def _make_volume(parts: Parts, wish: MountWish, made: Made, root: tuple[int, int] | None) -> None:
     anonymous = not wish.name
     name = wish.name or names.new_id()
     known = {v.name for v in await parts.bridge.call(parts.volumes.list)} if not anonymous else set()
@@ -69,6 +71,8 @@ async def _make_volume(parts: Parts, wish: MountWish, made: Made) -> None:
     )
     if name not in known:
         made.volumes.append(name)
+        if root is not None:
+            os.chown(record.mountpoint, *root)
         attributes = {"driver": record.driver}
         parts.events.publish("volume", "create", name, attributes)
     wish.name, wish.driver = name, record.driver

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
+from lodge.engine.planning.remap import Mappings
 from lodge.kernel.capabilities import NAMES
 
 
@@ -77,4 +78,5 @@ class HostFacts(Struct, kw_only=True):
     kernel: tuple[int, int] = (6, 1)
     ipv4_forwarding: bool = True
     capabilities: tuple[str, ...] = NAMES
+    mappings: Mappings = Mappings()
     devices: Callable[[str], list[DeviceNode]] = devices_below

@@ -45,11 +45,14 @@ def check(host: HostConfig) -> None:
             raise InvalidArgument(f'sysctl "{name}" is not in a separate kernel namespace')
 
 
-def plan(host: HostConfig, domainname: str) -> dict[str, str]:
-    """All sysctls to set; the wish wins over the defaults."""
+def plan(host: HostConfig, domainname: str, *, users: bool = False) -> dict[str, str]:
+    """All sysctls to set; the wish wins over the defaults. `users`: in a user namespace of its own."""
     found: dict[str, str] = {}
     if private_network(host.network_mode):
         found.update(SYSCTLS_OF_PRIVATE_NETWORK)
+        if users:
+            # The range names groups that don't exist there.
+            del found["net.ipv4.ping_group_range"]
     if domainname and host.uts_mode != HOST:
         found["kernel.domainname"] = domainname
     found.update(host.sysctls or {})

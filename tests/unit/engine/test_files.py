@@ -1,0 +1,37 @@
+"""What a diff shows of a container, and modes as Go has them."""
+
+from __future__ import annotations
+
+import stat
+
+import pytest
+
+from lodge.engine.containers.files import go_mode, visible
+
+
+def test_the_engines_own_places_are_not_shown() -> None:
+    found = [("A", "/dev"), ("C", "/etc"), ("A", "/etc/hosts"), ("A", "/mnt"), ("C", "/tmp")]
+    assert visible(found) == [("A", "/mnt"), ("C", "/tmp")]
+
+
+def test_a_directory_with_other_changes_stays() -> None:
+    found = [("C", "/etc"), ("A", "/etc/hosts"), ("A", "/etc/mine")]
+    assert visible(found) == [("C", "/etc"), ("A", "/etc/mine")]
+
+
+def test_what_the_program_changed_itself_stays() -> None:
+    assert visible([("C", "/etc"), ("D", "/etc/hosts")]) == [("C", "/etc"), ("D", "/etc/hosts")]
+
+
+@pytest.mark.parametrize(
+    ("mode", "go"),
+    [
+        (stat.S_IFREG | 0o644, 0o644),
+        (stat.S_IFDIR | 0o1777, 1 << 31 | 1 << 20 | 0o777),
+        (stat.S_IFLNK | 0o777, 1 << 27 | 0o777),
+        (stat.S_IFREG | 0o4755, 1 << 23 | 0o755),
+        (stat.S_IFCHR | 0o600, 1 << 26 | 1 << 21 | 0o600),
+    ],
+)
+def test_modes(mode: int, go: int) -> None:
+    assert go_mode(mode) == go
