@@ -298,6 +298,27 @@ def test_an_init_that_is_killed_before_it_starts(box: Box) -> None:
         dwelling.start()
 
 
+def test_a_keeper_that_is_killed_at_any_moment(box: Box) -> None:
+    """Whatever the keeper was doing: init and execs end by themselves, and what is left can be taken away."""
+    group = box.hierarchy.group(box.linux["cgroupsPath"])
+    for moment in range(30):
+        keeper = os.fork()
+        if keeper == 0:
+            try:
+                box.start("sleep", "60")
+                while box.made is not None:
+                    box.made.execute(box.exec_process("sleep", "60"), StdioRequest())
+            finally:
+                os._exit(0)
+        time.sleep(moment * 0.002)
+        os.kill(keeper, signal.SIGKILL)
+        os.waitpid(keeper, 0)
+        deadline = time.monotonic() + 5
+        while group.exists() and group.pids():
+            assert time.monotonic() < deadline
+        group.remove()
+
+
 def test_it_dies_with_its_keeper(box: Box) -> None:
     reader, writer = os.pipe()
     keeper = os.fork()

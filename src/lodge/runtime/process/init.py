@@ -7,6 +7,7 @@ budget proves that nothing is imported here.
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]
 import os
 import signal
 from collections.abc import Callable
@@ -154,9 +155,10 @@ def _begin(order: InitOrder | ExecOrder) -> None:
     # nobody in the container may look at either (CVE-2016-9962, CVE-2019-5736).
     kernel_process.set_dumpable(False)
     os.setsid()
+    # Not through `signal`, whose enumerations would be copied page by page to say what nobody reads.
     for number in order.signals:
-        signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        _signal.signal(number, _signal.SIG_DFL)
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
     order.stdio.install()
     if order.keyring:
         try:

@@ -89,7 +89,7 @@ def plan_init(config: RuntimeConfig, extras: Extras, where: Surroundings) -> Pla
     paths = _check_namespaces(linux)
     check_hooks(config.hooks)
     check_listener(linux)
-    before, after = plan_propagation(linux.rootfs_propagation)
+    before, after = plan_propagation(linux.rootfs_propagation, _root_place(config, where))
     operations = [*plan_joins(linux), *before, _plan_root(config, where)]
     if paths.get("user") == "":
         operations.append(BecomeNamespaceRoot())
@@ -211,11 +211,18 @@ def _plan_root(config: RuntimeConfig, where: Surroundings) -> Operation:
         return AttachRoot(where.place, where.root_tree)
     if where.root_mounts:
         return MountRoot(where.place, where.root_mounts)
+    return BindRoot(_root_place(config, where))
+
+
+def _root_place(config: RuntimeConfig, where: Surroundings) -> str:
+    """Where in the host's tree the root will be mounted."""
+    if where.root_mounts:
+        return where.place
     assert config.root is not None
     path = os.path.normpath(os.path.join(where.bundle, config.root.path))
     if path == "/":
         raise InvalidArgument("root.path: the host's own root can't be a container's")
-    return BindRoot(path)
+    return path
 
 
 def _plan_copies(config: RuntimeConfig, extras: Extras, where: Surroundings) -> list[Operation]:

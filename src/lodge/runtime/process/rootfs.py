@@ -55,10 +55,34 @@ class MountRoot(Operation, frozen=True):
 
     def perform(self, site: Site) -> None:
         """The mounts are the store's and `place` is ours: nothing here comes from an image."""
-        _make_parent_private(self.place)
         for root in self.mounts:
             mount_at(root, self.place)
         _open_root(site, self.place)
+
+
+class DetachParent(Operation, frozen=True):
+    """Make the mount that holds the root's place private, where the new namespace shares its mounts.
+
+    pivot_root(2) would refuse, and the mounts of the root would reach the host.
+    """
+
+    path: str
+
+    def __str__(self) -> str:
+        return f"propagation around {self.path} := private"
+
+    def perform(self, _site: Site) -> None:
+        """EINVAL says that a name is not a mount point: the mount is further up."""
+        path = self.path
+        while True:
+            try:
+                m.mount(None, path, None, m.MS_PRIVATE)
+            except OSError:
+                if path == "/":
+                    raise
+                path = os.path.dirname(path)
+            else:
+                return
 
 
 class BindRoot(Operation, frozen=True):
@@ -70,8 +94,7 @@ class BindRoot(Operation, frozen=True):
         return f"root: bind {self.path}"
 
     def perform(self, site: Site) -> None:
-        """Its parent must not be shared: pivot_root would refuse, and the bind would reach the host."""
-        _make_parent_private(self.path)
+        """A bind of itself."""
         m.mount(self.path, self.path, None, m.MS_BIND | m.MS_REC)
         _open_root(site, self.path)
 
@@ -87,7 +110,6 @@ class AttachRoot(Operation, frozen=True):
 
     def perform(self, site: Site) -> None:
         """The init could not make these mounts: in its user namespace it has no right to their files."""
-        _make_parent_private(self.place)
         m.move_mount(self.tree, "", m.AT_FDCWD, self.place, m.MOVE_MOUNT_F_EMPTY_PATH)
         _open_root(site, self.place)
 
@@ -189,13 +211,14 @@ class MakeDirectory(Operation, frozen=True):
             os.close(paths.make_directories_in_root(site.rootfd, self.path))
 
 
-def plan_propagation(word: str) -> tuple[list[Operation], list[Operation]]:
-    """(before the root is mounted, after the pivot) for `rootfsPropagation`; rslave when it says nothing."""
+def plan_propagation(word: str, place: str) -> tuple[list[Operation], list[Operation]]:
+    """(before the root is mounted at `place`, after the pivot) for `rootfsPropagation`; rslave by default."""
     if word and word not in PROPAGATION:
         raise InvalidArgument(f"rootfsPropagation: unknown propagation {word!r}")
     flags = PROPAGATION[word or "rslave"]
-    again = word and not flags & (m.MS_PRIVATE | m.MS_SLAVE)
-    return [Propagate(flags)], [RootPropagation(flags)] if again else []
+    if flags & (m.MS_PRIVATE | m.MS_SLAVE):
+        return [Propagate(flags)], []
+    return [Propagate(flags), DetachParent(place)], [RootPropagation(flags)]
 
 
 def mount_at(root: Mount, place: str) -> None:
@@ -219,16 +242,3 @@ def mount_at(root: Mount, place: str) -> None:
 def _open_root(site: Site, path: str) -> None:
     site.rootfd = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     site.root_path = os.readlink(paths.fd_path(site.rootfd))
-
-
-def _make_parent_private(path: str) -> None:
-    """Make the mount that holds a directory private: EINVAL says that a name is not a mount point."""
-    while True:
-        try:
-            m.mount(None, path, None, m.MS_PRIVATE)
-        except OSError:
-            if path == "/":
-                raise
-            path = os.path.dirname(path)
-        else:
-            return

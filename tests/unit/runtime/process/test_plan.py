@@ -210,7 +210,11 @@ def test_rights_are_printed() -> None:
 
 def test_shared_propagation_comes_back_after_the_pivot() -> None:
     lines = printed(rootfsPropagation="rshared")
-    assert "propagation of / := rshared" in lines
+    first = lines.index("propagation of / := rshared")
+    assert lines[first + 1 : first + 3] == [
+        "propagation around /bundle/rootfs := private",
+        "root: bind /bundle/rootfs",
+    ]
     assert lines[lines.index("pivot_root") + 1] == "propagation of the root := rshared"
 
 
