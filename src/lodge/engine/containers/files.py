@@ -213,10 +213,11 @@ def _raise_failure(answer: Any, resident: Resident, path: str) -> None:
 
 def site_of(parts: Parts, container: Container) -> Site:
     """Where its files are: what its program sees, or, when none runs, its snapshot with its mounts."""
-    users = remap.wanted(container.wish.host, parts.facts.mappings)
-    uids = list(parts.facts.mappings.uids) if users else []
-    gids = list(parts.facts.mappings.gids) if users else []
     if container.state.pid:
+        # Only a program that runs sees shifted owners; on the disk they are those of the image.
+        users = remap.wanted(container.wish.host, parts.facts.mappings)
+        uids = list(parts.facts.mappings.uids) if users else []
+        gids = list(parts.facts.mappings.gids) if users else []
         try:
             identity = ProcessIdentity.of(container.state.pid)
             return Site(init=identity, uid_mappings=uids, gid_mappings=gids)
@@ -228,8 +229,6 @@ def site_of(parts: Parts, container: Container) -> Site:
         place=os.path.join(parts.settings.exec_root, "place"),
         root_mounts=list(parts.store.snapshots.mounts(container.id)),
         mounts=mounts,
-        uid_mappings=uids,
-        gid_mappings=gids,
     )
 
 

@@ -21,12 +21,21 @@ from lodge.archive.extract import Options, extract
 from lodge.archive.source import DescriptorReader
 from lodge.archive.tree import TreeOptions, write_member, write_tree
 from lodge.errors import Exhausted, InvalidArgument, LodgeError, NotFound, StartFailed
-from lodge.kernel import paths
-from lodge.kernel.process import set_name
+from lodge.kernel import capabilities, paths
+from lodge.kernel.process import set_keepcaps, set_name, setresgid, setresuid
 from lodge.runtime.failures import failed
 from lodge.runtime.files import names
 from lodge.runtime.files.entry import enter
-from lodge.runtime.files.orders import ArchiveIn, ArchiveOut, Export, FileOrder, PathIs, StatPath, to_worker
+from lodge.runtime.files.orders import (
+    ArchiveIn,
+    ArchiveOut,
+    Export,
+    FileOrder,
+    PathIs,
+    Site,
+    StatPath,
+    to_worker,
+)
 from lodge.runtime.link import Link
 from lodge.runtime.messages import Done, Message
 from lodge.runtime.process import users
@@ -140,7 +149,20 @@ def _receive(root: int, order: ArchiveIn, fd: int) -> None:
     if order.owner:
         owner = _one_owner(root, order.owner, owner)
     options = Options(keep_kinds=order.keep_kinds, owner=owner)
+    if order.site.uid_mappings:
+        _be_the_insides_root(order.site)
     extract(inflate(DescriptorReader(fd))[1], directory, options)
+
+
+def _be_the_insides_root(site: Site) -> None:
+    """On an idmapped mount the host has no root that could make a file: be who the container's is."""
+    rights = capabilities.current().permitted
+    set_keepcaps(True)
+    # SAFETY: this process serves one order and ends; its rights stay, only its name for the disk changes.
+    gid, uid = _outside(0, site.gid_mappings), _outside(0, site.uid_mappings)
+    setresgid(gid, gid, gid)
+    setresuid(uid, uid, uid)
+    capabilities.set_capabilities(rights, rights, 0)
 
 
 def _writer(fd: int) -> Callable[[bytes], object]:
