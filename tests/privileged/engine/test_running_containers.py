@@ -294,3 +294,22 @@ def test_out_of_memory_is_told(stage: Stage) -> None:
         assert (state.oom_killed, state.exit_code) == (True, 137)
 
     stage.play(scene)
+
+
+@pytest.mark.parametrize("runtime", ["crun", "runc"])
+def test_installed_runtimes_serve_as_well(stage: Stage, runtime: str) -> None:
+    if runtime not in stage.settings.runtimes:
+        pytest.skip(f"{runtime} is not here: bench/peers.sh brings it")
+
+    async def scene(on: Scene) -> None:
+        script = "id -u; cat /etc/hostname; exit 4"
+        config = {"hostname": "box", "user": "1000"}
+        assert await on.run("sh", "-c", script, runtime=runtime, config=config) == (4, "1000\nbox\n")
+        box = await on.started(runtime=runtime)
+        assert await on.exec(box, "sh", "-c", "echo in; exit 5") == (5, "in\n")
+        await on.containers.pause(box)
+        await on.containers.unpause(box)
+        await on.containers.stop(box, signal=None, timeout=0)
+        assert (await on.containers.get(box)).state.exit_code == 137
+
+    stage.play(scene)

@@ -80,8 +80,8 @@ MOUNTS = (
 )
 
 
-def _character(major: int, minor: int | None, *, allow: bool = True) -> DeviceRule:
-    return DeviceRule(allow=allow, type="c", major=major, minor=minor, access="rwm")
+def _character(major: int, minor: int | None) -> DeviceRule:
+    return DeviceRule(allow=True, type="c", major=major, minor=minor, access="rwm")
 
 
 DEVICE_RULES = (
@@ -97,7 +97,6 @@ DEVICE_RULES = (
     _character(1, 8),
     _character(5, 0),
     _character(5, 1),
-    _character(10, 229, allow=False),
 )
 """Any node may be made; used may be zero, null, full, urandom, random, tty, console and terminals."""
 
