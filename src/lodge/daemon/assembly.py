@@ -26,6 +26,7 @@ class Assembly:
         self.app = App(self.engine, oldest=config.oldest)
         self.server = Server(self.app.handle, banner=banner(versions.ENGINE))
         self._metrics: Server | None = None
+        self._files: list[listeners.SocketFile] = []
 
     async def open(self) -> None:
         """Take the sockets, open the engine, serve. What fails is undone and raised."""
@@ -34,21 +35,23 @@ class Assembly:
         sockets = listeners.open_all(self.config)
         try:
             await self.engine.open()
+            await self.app.leases.adopt()
+            if self.config.metrics_addr:
+                await self._serve_metrics(self.config.metrics_addr)
+            for host, sock in sockets:
+                self._files += listeners.socket_files(host)
+                await self.server.listen(sock, tls if host.kind == "tcp" else None)
+                _log.info("API listen on %s", host)
         except BaseException:
             for _, sock in sockets:
                 sock.close()
+            await self.close()
             raise
-        for host, sock in sockets:
-            await self.server.listen(sock, tls if host.kind == "tcp" else None)
-            _log.info(
-                "API listen on %s", host.address if host.kind != "tcp" else f"{host.address}:{host.port}"
-            )
-        await self.app.leases.adopt()
-        if self.config.metrics_addr:
-            await self._serve_metrics(self.config.metrics_addr)
-        # what is here now stays: the collector need not look at it again
+        # What is here now stays: the collector need not look at it again. Answers are big and short-lived
+        # trees without cycles: looking at them often only makes some client wait.
         gc.collect()
         gc.freeze()
+        gc.set_threshold(50_000, 20, 50)
 
     async def _serve_metrics(self, address: str) -> None:
         host = hosts.parse(f"tcp://{address}", default_socket="", tls=False)
@@ -60,6 +63,8 @@ class Assembly:
         if self._metrics is not None:
             await self._metrics.close(0)
         await self.server.close(float(self.config.shutdown_timeout))
+        for file in self._files:
+            file.remove()
         await self.app.leases.close()
         await self.engine.close()
 

@@ -7,7 +7,7 @@ import logging
 import os
 import socket
 import stat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from lodge.daemon import hosts
 from lodge.daemon.config import Config
@@ -85,6 +85,26 @@ def unix(path: str, group: str) -> socket.socket:
     os.chown(path, 0, group_id(group))
     os.chmod(path, _SOCKET_MODE)
     return sock
+
+
+class SocketFile(NamedTuple):
+    """A socket's file that is ours to remove, unless another daemon has put its own there."""
+
+    path: str
+    inode: int
+
+    def remove(self) -> None:
+        """Remove it; idempotent."""
+        try:
+            if os.lstat(self.path).st_ino == self.inode:
+                os.unlink(self.path)
+        except FileNotFoundError:
+            pass
+
+
+def socket_files(host: Host) -> list[SocketFile]:
+    """The file that a host's socket made, if it made one."""
+    return [SocketFile(host.address, os.lstat(host.address).st_ino)] if host.kind == "unix" else []
 
 
 def group_id(group: str) -> int:

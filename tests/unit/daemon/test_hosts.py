@@ -60,6 +60,14 @@ def test_unix_socket_belongs_to_its_group(tmp_path: Path) -> None:
         with pytest.raises(Conflict, match="another daemon"):
             listeners.unix(path, group)
     listeners.unix(path, group).close()  # what a dead daemon left is replaced
+    again = listeners.unix(path, group)
+    (file,) = listeners.socket_files(Host("unix", path))
+    again.close()
+    file._replace(inode=0).remove()
+    assert os.path.exists(path)
+    file.remove()
+    file.remove()
+    assert not os.path.exists(path)
     (tmp_path / "file").write_text("")
     with pytest.raises(Conflict, match="no socket"):
         listeners.unix(str(tmp_path / "file"), group)
