@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 _OPEN: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _DEEPEST: Final = 200
+_SUBTREES: Final = 200
+_FEW: Final = 64
+_BATCH: Final = 64
 
 
 def remove_tree(name: bytes | str, directory: int) -> None:
@@ -27,6 +32,54 @@ def remove_tree(name: bytes | str, directory: int) -> None:
         if error.errno not in (errno.EISDIR, errno.EPERM):
             raise
     _remove_directory(base, directory)
+
+
+def remove_large_tree(name: bytes | str, directory: int, *, threads: int = 8) -> None:
+    """Remove as `remove_tree`, with several threads where that is worth it.
+
+    Deleting waits for the disk more than it computes: with discards done at once (ext4 without a journal)
+    eight threads take a fifth of the time of one.
+    """
+    opened: list[int] = []
+    try:
+        subtrees, files = _spread(os.fsencode(name), directory, opened)
+        if len(subtrees) + len(files) > _FEW:
+            with ThreadPoolExecutor(threads, "lodge-removal") as pool:
+                batches = (files[start : start + _BATCH] for start in range(0, len(files), _BATCH))
+                work = [
+                    pool.submit(_remove_all, batch) for batch in (*batches, *([each] for each in subtrees))
+                ]
+            for future in work:
+                future.result()
+    finally:
+        for fd in opened:
+            os.close(fd)
+    remove_tree(name, directory)
+
+
+_Place = tuple[int, bytes]
+
+
+def _spread(name: bytes, directory: int, opened: list[int]) -> tuple[list[_Place], list[_Place]]:
+    """Open the upper directories of a tree; return the subtrees below them, and the files in them."""
+    subtrees: deque[_Place] = deque([(directory, name)])
+    files: list[_Place] = []
+    while subtrees and len(subtrees) < _SUBTREES and len(opened) < _SUBTREES:
+        above, child = subtrees.popleft()
+        try:
+            fd = _enter(child, above)
+        except (FileNotFoundError, NotADirectoryError):
+            files.append((above, child))
+            continue
+        opened.append(fd)
+        for entry, is_directory in _entries(fd):
+            (subtrees if is_directory else files).append((fd, entry))
+    return list(subtrees), files
+
+
+def _remove_all(places: list[_Place]) -> None:
+    for directory, name in places:
+        remove_tree(name, directory)
 
 
 def empty_directory(directory: int) -> None:
@@ -89,12 +142,15 @@ def _enter(name: bytes, directory: int) -> int:
         return os.open(name, _OPEN, dir_fd=directory)
 
 
+def _entries(directory: int) -> list[tuple[bytes, bool]]:
+    with os.scandir(directory) as entries:
+        return [(os.fsencode(entry.name), entry.is_dir(follow_symlinks=False)) for entry in entries]
+
+
 def _clear_files(directory: int) -> list[bytes]:
     """Unlink all that is no directory; return the names of the directories."""
     directories: list[bytes] = []
-    with os.scandir(directory) as entries:
-        names = [(os.fsencode(entry.name), entry.is_dir(follow_symlinks=False)) for entry in entries]
-    for name, is_directory in names:
+    for name, is_directory in _entries(directory):
         if is_directory:
             directories.append(name)
         else:

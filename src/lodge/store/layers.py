@@ -26,6 +26,7 @@ from lodge.store.completion import complete
 from lodge.store.durability import Durability
 from lodge.store.leases import Leases
 from lodge.store.merged import Merged
+from lodge.store.placement import spread
 from lodge.store.trash import Trash
 
 _SHORTEST = 6
@@ -88,6 +89,7 @@ class Layers:
         self._count = itertools.count()
         for directory in (self._directory, self._links, self._staging):
             os.makedirs(directory, mode=0o700, exist_ok=True)
+        spread(self._staging)
 
     def stage(self) -> Staged:
         """Return an empty place to unpack a layer into. Commit it or discard it."""

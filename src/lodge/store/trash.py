@@ -7,7 +7,7 @@ import itertools
 import os
 import threading
 
-from lodge.archive.removal import remove_tree
+from lodge.archive.removal import remove_large_tree, remove_tree
 
 
 class Trash:
@@ -86,7 +86,7 @@ class Trash:
                         break
                     try:
                         # SAFETY: only what lies in the trash, by its descriptor.
-                        remove_tree(name, directory)
+                        remove_large_tree(name, directory)
                     except OSError as error:
                         # It stays for the next time: a leak of disk space, said out loud, and no more.
                         self.failures = [*self.failures[-9:], error]

@@ -46,14 +46,14 @@ def test_failures_are_remembered_and_do_not_stop_the_rest(
 ) -> None:
     from lodge.store import trash as module
 
-    real = module.remove_tree
+    real = module.remove_large_tree
 
     def picky(name: str, directory: int) -> None:
         if "bad" in name:
             raise OSError(errno.EBUSY, "busy")
         real(name, directory)
 
-    monkeypatch.setattr(module, "remove_tree", picky)
+    monkeypatch.setattr(module, "remove_large_tree", picky)
     trash = Trash(str(tmp_path / "trash"))
     for name in ("bad", "good"):
         (tmp_path / name).mkdir()

@@ -11,6 +11,7 @@ import re
 
 from lodge.errors import AlreadyExists, InvalidArgument, NotFound
 from lodge.spec.digest import Digest
+from lodge.store.placement import spread
 from lodge.store.trash import Trash
 
 _KEY = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,200}")
@@ -24,6 +25,7 @@ class Shelf:
         self._directory = os.path.join(root, "snapshots")
         self._trash = trash
         os.makedirs(self._directory, mode=0o700, exist_ok=True)
+        spread(self._directory)
 
     def remove(self, key: str) -> None:
         """Rename it into the trash. Idempotent."""
