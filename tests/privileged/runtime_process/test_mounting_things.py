@@ -45,8 +45,22 @@ def test_a_bind_of_a_file(box: Box, source: Path) -> None:
 
 def test_missing_sources_are_named(box: Box) -> None:
     box.mount("/data", "/nonexistent/source", "bind")
-    with pytest.raises(StartFailed, match=r"'/nonexistent/source' at '/data': No such file or directory"):
+    with pytest.raises(StartFailed) as caught:
         box.run("true")
+    assert caught.value.message == (
+        'error mounting "/nonexistent/source" to rootfs at "/data": no such file or directory'
+    )
+    assert caught.value.exit_code == 127
+
+
+@pytest.mark.parametrize(("place", "name"), [("/etc/passwd", "sub"), ("/etc", "file")])
+def test_a_directory_onto_a_file_and_back(box: Box, source: Path, place: str, name: str) -> None:
+    box.mount(place, source / name, "bind")
+    with pytest.raises(
+        StartFailed, match=r"not a directory: Are you trying to mount a directory onto a file"
+    ) as caught:
+        box.run("true")
+    assert caught.value.exit_code == 126
 
 
 def test_flags_of_the_whole_tree(box: Box, source: Path) -> None:

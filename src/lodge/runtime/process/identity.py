@@ -26,6 +26,7 @@ from lodge.runtime.process import attributes, users
 from lodge.runtime.process.extras import Extras
 from lodge.runtime.process.handshake import Channel, ListenerOpened, Listening
 from lodge.runtime.process.lookup import find_executable
+from lodge.runtime.process.operation import refusal
 from lodge.spec.runtime import CapabilitySets, Process
 
 _NULL = os.makedev(1, 3)
@@ -218,8 +219,7 @@ def _change_directory(cwd: str, as_user: bool) -> bool:
 
 
 def _no_directory(cwd: str, error: OSError) -> StartFailed:
-    reason = (error.strerror or "").lower()
-    return StartFailed(f'chdir to cwd ("{cwd}") set in config.json failed: {reason}', exit_code=126)
+    return refusal(f'chdir to cwd ("{cwd}") set in config.json failed', error)
 
 
 def _verify_directory() -> None:

@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from msgspec import Struct
 
-from lodge.errors import LodgeError, StartFailed
+from lodge.errors import LodgeError
 from lodge.kernel import namespaces as ns
 from lodge.kernel import process as kernel_process
 from lodge.runtime.process import attributes, handshake, reaper
@@ -26,7 +26,7 @@ from lodge.runtime.process.handshake import Channel, Mapped, Ready
 from lodge.runtime.process.hooks import HookRunner
 from lodge.runtime.process.identity import Becoming, Program, become, take_terminal
 from lodge.runtime.process.lookup import exec_failed
-from lodge.runtime.process.operation import Operation, Site
+from lodge.runtime.process.operation import Operation, Site, refusal
 from lodge.runtime.process.plan import Plan
 from lodge.runtime.process.stdio import Stdio
 from lodge.spec.runtime import Linux
@@ -175,9 +175,7 @@ def _perform(operation: Operation, site: Site) -> None:
     except LodgeError:
         raise
     except OSError as error:
-        subject = f": {error.filename}" if error.filename else ""
-        step = str(operation).partition("\n")[0]
-        raise StartFailed(f"{step}: {error.strerror}{subject}") from None
+        raise refusal(str(operation).partition("\n")[0], error) from None
 
 
 def _let_go(site: Site, preserve: int, keep: set[int]) -> None:

@@ -15,7 +15,7 @@ from lodge.errors import InvalidArgument, StartFailed
 from lodge.kernel import mount as m
 from lodge.kernel import paths, procfs
 from lodge.runtime.process.copy_up import copy_tree, is_empty
-from lodge.runtime.process.operation import Operation, Site
+from lodge.runtime.process.operation import Operation, Site, refusal
 
 # What may cover a file of the container's procfs (lxcfs and its like); everything else would be a trap for
 # whoever trusts /proc.
@@ -34,6 +34,11 @@ _PROC_FILES = frozenset(
         "sys/kernel/ns_last_pid",
         "uptime",
     )
+)
+
+_WRONG_KIND = (
+    "Are you trying to mount a directory onto a file (or vice-versa)?"
+    " Check if the specified host path exists and is the expected type"
 )
 
 # mount(2)'s flag: mount_setattr(2)'s attribute
@@ -145,6 +150,10 @@ class BindMount(Operation, frozen=True):
             target = site.mount_point(self.destination)
         else:
             target = paths.create_file_in_root(site.rootfd, self.destination)
+            if stat.S_ISDIR(os.fstat(target).st_mode):
+                # move_mount(2) would only say EINVAL.
+                os.close(target)
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
         return _checked_target(site, target, self.destination, whole_proc=procfs.is_procfs(tree))
 
 
@@ -307,8 +316,8 @@ _PROPAGATION_NAMES = {
 
 
 def _refused(operation: MountFilesystem | BindMount, error: OSError) -> StartFailed:
-    """What people need to find the mistake: both ends of the mount and the kernel's word."""
-    reason = error.strerror or os.strerror(error.errno or errno.EIO)
-    if error.filename and error.filename not in ("", operation.destination):
-        reason = f"{reason}: {error.filename}"
-    return StartFailed(f"error mounting {operation.source!r} at {operation.destination!r}: {reason}")
+    """Both ends of the mount and the kernel's word, in runc's and Docker's sentences."""
+    refused = refusal(f'error mounting "{operation.source}" to rootfs at "{operation.destination}"', error)
+    if error.errno == errno.ENOTDIR:
+        refused.message += f": {_WRONG_KIND}"
+    return refused

@@ -8,11 +8,13 @@ performs them in order. Each subject keeps its own operations beside the functio
 
 from __future__ import annotations
 
+import errno
 import os
 from abc import abstractmethod
 
 from msgspec import Struct
 
+from lodge.errors import StartFailed
 from lodge.kernel import paths
 from lodge.runtime.process.handshake import Channel
 from lodge.runtime.process.hooks import HookRunner
@@ -63,6 +65,17 @@ class Site:
         if self.root_path == "/":
             return name
         return name[len(self.root_path) :] or "/"
+
+
+def refusal(what: str, error: OSError) -> StartFailed:
+    """What the kernel refused, in its words; 127 and 126 as Docker has them, 128 for all else."""
+    reason = (error.strerror or "unknown error").lower()
+    subject = f": {error.filename}" if error.filename and str(error.filename) not in what else ""
+    if error.errno == errno.ENOENT:
+        code = 127
+    else:
+        code = 126 if error.errno in (errno.EACCES, errno.ENOTDIR) else 128
+    return StartFailed(f"{what}: {reason}{subject}", exit_code=code)
 
 
 class Operation(Struct, frozen=True):

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+import msgspec
 from msgspec import Struct
 
 from lodge.errors import InvalidArgument, Unsupported
@@ -103,7 +104,9 @@ def plan_init(config: RuntimeConfig, extras: Extras, where: Surroundings) -> Pla
     operations.append(MakeDirectory(process.cwd))
     operations += _plan_closing(config, linux)
     operations += [Pivot() if where.pivot else MoveRoot(), *after]
-    return Plan(_plan_birth(linux, paths), tuple(operations), plan_becoming(process, linux, extras, where))
+    # execCPUAffinity is for execs only (config.md).
+    becoming = plan_becoming(msgspec.structs.replace(process, exec_cpu_affinity=None), linux, extras, where)
+    return Plan(_plan_birth(linux, paths), tuple(operations), becoming)
 
 
 def plan_becoming(process: Process, linux: Linux, extras: Extras, where: Surroundings) -> Becoming:

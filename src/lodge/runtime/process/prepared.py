@@ -12,13 +12,14 @@ import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
-from lodge.errors import InvalidArgument, StartFailed, Unsupported
+from lodge.errors import InvalidArgument, Unsupported
 from lodge.kernel import capabilities
 from lodge.kernel import mount as m
 from lodge.kernel import namespaces as ns
 from lodge.kernel.process import set_keepcaps, setresgid, setresuid
 from lodge.runtime.process.devices import is_bind
 from lodge.runtime.process.handshake import Channel, TreeMade, failed
+from lodge.runtime.process.operation import refusal
 from lodge.runtime.process.rootfs import mount_at
 from lodge.spec.mount import Mount as RootMount
 from lodge.spec.runtime import IdMapping, Linux, Mount, RuntimeConfig
@@ -113,7 +114,7 @@ def _prepare(mount: Mount, linux: Linux, idmap: str) -> int:
     try:
         tree = m.open_tree(m.AT_FDCWD, mount.source, _CLONE | recursive)
     except OSError as error:
-        raise StartFailed(f"mount at {mount.destination!r}: {error.strerror}: {mount.source}") from None
+        raise refusal(f'error mounting "{mount.source}" to rootfs at "{mount.destination}"', error) from None
     if not idmap:
         return tree
     try:
