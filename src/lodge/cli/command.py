@@ -111,10 +111,11 @@ class Context:
 
         try:
             engine.connect()
-        except Unreachable:
+        except Unreachable as error:
             from lodge.client import startup
 
             if not startup.may_start(self.address):
+                error.hint = error.hint or startup.why_not()
                 raise
             startup.start_daemon(self.address)
 

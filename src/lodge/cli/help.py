@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from lodge.cli.colour import BOLD, CYAN, paint
 from lodge.cli.terminal import columns
 from lodge.cli.tree import COMMON, GROUPS, TREE, UNLISTED, aliases, load
 
@@ -21,10 +22,10 @@ def show_root(flags: Sequence[Flag]) -> None:
     parts = [
         "Usage:  lodge [OPTIONS] COMMAND",
         "Run images as isolated processes.",
-        "Common Commands:\n" + _listing({name: leaves[name] for name in COMMON}),
-        "Management Commands:\n" + _rows(GROUPS.items()),
-        "Commands:\n" + _listing({name: leaf for name, leaf in leaves.items() if name not in COMMON}),
-        "Global Options:\n" + describe_flags(flags),
+        _heading("Common Commands:") + _listing({name: leaves[name] for name in COMMON}),
+        _heading("Management Commands:") + _rows(GROUPS.items()),
+        _heading("Commands:") + _listing({name: leaf for name, leaf in leaves.items() if name not in COMMON}),
+        _heading("Global Options:") + describe_flags(flags),
         "Run 'lodge COMMAND --help' for more information on a command.",
     ]
     sys.stdout.write("\n\n".join(parts) + "\n")
@@ -37,7 +38,7 @@ def show_group(group: str) -> None:
     parts = [
         f"Usage:  lodge {group} COMMAND",
         GROUPS[group],
-        "Commands:\n" + _listing(verbs),
+        _heading("Commands:") + _listing(verbs),
         f"Run 'lodge {group} COMMAND --help' for more information on a command.",
     ]
     sys.stdout.write("\n\n".join(parts) + "\n")
@@ -48,10 +49,14 @@ def show_command(path: str, command: Command, leaf: str) -> None:
     parts = [f"Usage:  {path} {command.usage}".rstrip(), command.summary]
     names = aliases(leaf)
     if len(names) > 1:
-        parts.append("Aliases:\n  " + ", ".join(names))
+        parts.append(_heading("Aliases:") + "  " + ", ".join(names))
     if command.flags:
-        parts.append("Options:\n" + describe_flags(command.flags))
+        parts.append(_heading("Options:") + describe_flags(command.flags))
     sys.stdout.write("\n\n".join(parts) + "\n")
+
+
+def _heading(text: str) -> str:
+    return paint(text, BOLD, sys.stdout) + "\n"
 
 
 def describe_flags(flags: Sequence[Flag]) -> str:
@@ -104,6 +109,6 @@ def unknown_command(words: Sequence[str]) -> str:
     path = " ".join(words[:2] if names is group else words[:1])
     near = difflib.get_close_matches(words[1] if names is group else words[0], list(names), 3, 0.6)
     parent = f"lodge {words[0]}" if names is group else "lodge"
-    guess = "".join(f"  {parent} {name}\n" for name in near)
+    guess = "".join(f"  {paint(f'{parent} {name}', CYAN, sys.stderr)}\n" for name in near)
     hint = f"\nDid you mean this?\n{guess}" if near else ""
     return f"lodge: unknown command: lodge {path}\n{hint}\nRun '{parent} --help' for more information\n"

@@ -112,6 +112,10 @@ class _Invocation:
             return failure.code
         except LodgeError as error:
             return self._report(error)
+        except BrokenPipeError:
+            raise  # the reader of our output has gone
+        except OSError as error:
+            return self._report(LodgeError(_describe(error)))
 
     def _count_problem(self, count: int) -> str:
         minimum, maximum = self._command.minimum, self._command.maximum
@@ -141,7 +145,9 @@ class _Invocation:
         if code == 125:
             message = f"lodge: {message}"
         if error.hint:
-            message += f"\n{error.hint}"
+            from lodge.cli.colour import CYAN, paint
+
+            message += "\n" + paint(error.hint, CYAN, sys.stderr)
         if code == 125:
             message += f"\n\nRun '{self._path} --help' for more information"
         Context.err(message)
@@ -152,6 +158,11 @@ class _Invocation:
 
             traceback.print_exception(error)
         return code
+
+
+def _describe(error: OSError) -> str:
+    reason = (error.strerror or str(error)).lower()
+    return f"{error.filename}: {reason}" if error.filename else reason
 
 
 def _context(values: Values) -> Context:

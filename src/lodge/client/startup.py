@@ -27,6 +27,13 @@ def may_start(address: Address) -> bool:
     return address.default and os.geteuid() == 0 and wish not in ("0", "false", "no", "off", "")
 
 
+def why_not() -> str | None:
+    """What to do where `may_start` says no: None when the user has forbidden it."""
+    if os.geteuid() == 0:
+        return None
+    return "only root can start it: run lodged as root, or set LODGE_HOST to a daemon that runs"
+
+
 def start_daemon(address: Address) -> None:
     """Start `lodged` and wait until it accepts connections; `Unreachable`, with its last words, if not."""
     folder = os.path.dirname(address.path)

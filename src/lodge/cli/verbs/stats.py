@@ -79,9 +79,7 @@ class _Feed:
         from lodge.client.lean_json import loads
 
         data = self._response.read()
-        if not data:
-            self.ended = True
-            return
+        self.ended = self._response.done
         *lines, self._rest = (self._rest + data).split(b"\n")
         if lines and lines[-1].strip():
             self.sample = {**loads(lines[-1]), "Container": self.name}
@@ -140,7 +138,7 @@ def _follow(ctx: Context, values: Values, feeds: dict[str, _Feed]) -> None:
 def _draw(layout: str, feeds: dict[str, _Feed], values: Values, *, live: bool) -> None:
     samples = [feed.sample for feed in feeds.values() if feed.sample]
     if live:
-        sys.stdout.write("\x1b[H\x1b[2J")
+        sys.stdout.write("\x1b[H\x1b[J")
     _print(layout, samples, truncate=not values["no-trunc"])
     sys.stdout.flush()
 
