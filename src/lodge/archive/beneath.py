@@ -121,9 +121,8 @@ class Beneath:
 
     def _missing(self, path: bytes, above: int, base: bytes, create: bool, error: OSError) -> int:
         if error.errno == errno.ENOENT and create:
-            os.mkdir(base, 0o755, dir_fd=above)
             self.created.append(path)
-            return os.open(base, _OPEN, dir_fd=above)
+            return _make(base, above)
         if error.errno not in (errno.ENOTDIR, errno.ELOOP):
             raise error
         return _Resolution(self.root, create).walk(path)
@@ -161,8 +160,7 @@ class _Resolution:
         except FileNotFoundError:
             if not self._create:
                 raise
-            os.mkdir(part, 0o755, dir_fd=here)
-            self._stack.append(os.open(part, _OPEN, dir_fd=here))
+            self._stack.append(_make(part, here))
             return
         except OSError as error:
             if error.errno not in (errno.ENOTDIR, errno.ELOOP):
@@ -179,3 +177,11 @@ class _Resolution:
                 os.close(fd)
             del self._stack[1:]
         pending.extend(target.split(b"/")[::-1])
+
+
+def _make(base: bytes, above: int) -> int:
+    """Make a directory that any user may enter, whatever the umask, and return a descriptor of it."""
+    os.mkdir(base, 0o755, dir_fd=above)
+    fd = os.open(base, _OPEN, dir_fd=above)
+    os.chmod(f"/proc/self/fd/{fd}", 0o755)
+    return fd

@@ -39,7 +39,8 @@ class Options:
     `whiteouts` None takes `.wh.` names literally. `owner` maps the archive's uid and gid to those on disk.
     `devices` False leaves device nodes out (user namespaces can't make them), with a warning. With
     `keep_kinds` a directory never replaces something else, nor the other way round (Docker's
-    noOverwriteDirNonDir). `layer` lets hard links point to files that lie in a layer below.
+    noOverwriteDirNonDir). `layer` says that the archive is a layer: a member "." sets the attributes of the
+    root, which is left as it is otherwise, and hard links may point to files that lie in a layer below.
     """
 
     whiteouts: OverlayWhiteouts | None = None
@@ -147,7 +148,7 @@ class _Extraction:
         return True
 
     def _root(self, member: Member) -> None:
-        if member.type == header.DIRECTORY:
+        if member.type == header.DIRECTORY and self._options.layer:
             self.result.names_root = True
             if self._options.owner is not None:
                 member.uid, member.gid = self._options.owner(member.uid, member.gid)

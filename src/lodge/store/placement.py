@@ -1,9 +1,9 @@
 """Where on the disk directories go: a hint for ext4 and its relatives.
 
 ext4 puts a directory near its parent, and without a journal it leaves the inodes of deleted files alone for
-minutes, which it finds out one by one. A store that removes a layer of 30,000 files and unpacks another beside it
-then spends ten times as long on making files. The flag that `chattr +T` sets says that the directories below are
-unrelated: they are spread over the disk, as the top-level directories are.
+minutes, which it finds out one by one. A store that removes a layer of 30,000 files and unpacks another
+beside it then spends ten times as long on making files. The flag that `chattr +T` sets says that the
+directories below are unrelated: they are spread over the disk, as the top-level directories are.
 """
 
 from __future__ import annotations

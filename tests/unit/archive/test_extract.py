@@ -77,11 +77,12 @@ def test_streams_in_small_pieces_and_big_files(tmp_path: Path) -> None:
 def test_umask_has_no_say(tmp_path: Path) -> None:
     old = os.umask(0o077)
     try:
-        put(tar(entry("d", kind="dir", mode=0o777), entry("f", mode=0o666)), tmp_path / "r")
+        put(tar(entry("d", kind="dir", mode=0o777), entry("f", mode=0o666), entry("i/f")), tmp_path / "r")
     finally:
         os.umask(old)
     assert stat.S_IMODE((tmp_path / "r/d").stat().st_mode) == 0o777
     assert stat.S_IMODE((tmp_path / "r/f").stat().st_mode) == 0o666
+    assert stat.S_IMODE((tmp_path / "r/i").stat().st_mode) == 0o755
 
 
 def test_names_that_are_no_text_and_as_long_as_can_be(tmp_path: Path) -> None:
@@ -108,8 +109,11 @@ def test_parents_that_the_archive_leaves_out(tmp_path: Path) -> None:
 
 
 def test_the_root_itself_may_be_a_member(tmp_path: Path) -> None:
-    result = put(tar(entry("./", kind="dir", mode=0o711, mtime=5), entry("./f", b"1")), tmp_path / "r")
-    assert result.names_root
+    data = tar(entry("./", kind="dir", mode=0o711, mtime=5), entry("./f", b"1"))
+    (tmp_path / "r").mkdir(mode=0o750)
+    assert not put(data, tmp_path / "r").names_root
+    assert stat.S_IMODE((tmp_path / "r").stat().st_mode) == 0o750
+    assert put(data, tmp_path / "r", Options(layer=True)).names_root
     assert stat.S_IMODE((tmp_path / "r").stat().st_mode) == 0o711
     assert (tmp_path / "r").stat().st_mtime == 5
 

@@ -42,7 +42,9 @@ class OverlaySnapshots(Shelf):
         # Renames and copies of metadata only would leave marks in the upper directory that make it no plain
         # difference any more; the index ties layers to one mount at a time.
         self._options = ("userxattr",) if user_xattrs else ("index=off", "redirect_dir=off", "metacopy=off")
-        os.makedirs(self._empty, mode=0o755, exist_ok=True)
+        os.makedirs(self._empty, exist_ok=True)
+        os.chmod(self._empty, 0o755)
+        self._empty_status = os.stat(self._empty)
 
     def prepare(self, key: str, chain: Digest | None) -> None:
         """Make a writable snapshot: five system calls."""
@@ -61,8 +63,7 @@ class OverlaySnapshots(Shelf):
             if writable:
                 os.mkdir(path + "/upper", 0o755)
                 os.mkdir(path + "/work", 0o700)
-                if top is not None:
-                    self._copy_root(path + "/upper", top)
+                self._copy_root(path + "/upper", top or self._empty_status)
                 if self._layers.on_host(chain):
                     self._hide_store(path + "/upper")
             self._seal(path, chain)
