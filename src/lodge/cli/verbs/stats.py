@@ -69,16 +69,20 @@ class _Feed:
         self._response = response
         self._rest = b""
         self.ended = False
+        if self._response.pending:
+            self.take()
 
     def fileno(self) -> int:
         """The descriptor to poll on."""
         return self._response.stream.fileno()
 
     def take(self) -> None:
-        """Read what has arrived."""
+        """Read what has arrived, also what came together with the answer's head."""
         from lodge.client.lean_json import loads
 
         data = self._response.read()
+        while self._response.pending and not self._response.done:
+            data += self._response.read()
         self.ended = self._response.done
         *lines, self._rest = (self._rest + data).split(b"\n")
         if lines and lines[-1].strip():
