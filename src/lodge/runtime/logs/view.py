@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import calendar
+import re
 import time
 
 from msgspec import Struct
@@ -11,17 +11,18 @@ from lodge.spec.streams import STDERR, STDOUT, header
 
 BOTH = frozenset((STDOUT, STDERR))
 _SECOND = 1_000_000_000
+_TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?Z", re.ASCII)
 
 
 class _LineHeads(dict[int, bytes]):
-    """Headers of frames by the length of the line in them, whose line feed counts too."""
+    """A line feed and the header of the next frame, by the length of its line without its own line feed."""
 
     def __init__(self, stream: int) -> None:
         super().__init__()
         self._stream = stream
 
     def __missing__(self, length: int) -> bytes:
-        made = header(self._stream, length + 1)
+        made = b"\n" + header(self._stream, length + 1)
         if length < 16384:
             self[length] = made
         return made
@@ -51,11 +52,12 @@ class View(Struct, kw_only=True):
             return b""
         if not self.framed:
             return text
-        heads = _LINE_HEADS[stream]
         *lines, rest = text.split(b"\n")
-        framed = b"\n".join([heads[len(line)] + line for line in lines])
-        if lines:
-            framed += b"\n"
+        # No loop of Python's own: headers, each with the line feed before it, take turns with lines.
+        parts = [b""] * (2 * len(lines))
+        parts[::2] = map(_LINE_HEADS[stream].__getitem__, map(len, lines))
+        parts[1::2] = lines
+        framed = b"".join(parts)[1:] + b"\n" if lines else b""
         return framed + header(stream, len(rest)) + rest if rest else framed
 
 
@@ -91,9 +93,22 @@ class Stamper:
 
 def parse_time(text: str) -> int:
     """Nanoseconds of a UTC time in RFC 3339 with up to nine digits; ValueError for anything else."""
-    whole, _, fraction = text.removesuffix("Z").partition(".")
-    seconds = calendar.timegm(time.strptime(whole, "%Y-%m-%dT%H:%M:%S"))
-    return seconds * _SECOND + int(fraction[:9].ljust(9, "0"))
+    match = _TIME.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is no time")
+    year, month, day, hour, minute, second = map(int, match.groups()[:6])
+    if not 1 <= month <= 12:
+        raise ValueError(f"{text!r} is no time")
+    seconds = ((_days(year, month, day) * 24 + hour) * 60 + minute) * 60 + second
+    return seconds * _SECOND + int((match[7] or "").ljust(9, "0"))
+
+
+def _days(year: int, month: int, day: int) -> int:
+    """Days from 1970-01-01. (time.strptime would import a module at its first call, calendar many.)"""
+    # Years begin in March here, so that the leap day is their last.
+    year -= month < 3
+    before = 365 * year + year // 4 - year // 100 + year // 400
+    return before + (153 * ((month + 9) % 12) + 2) // 5 + day - 1 - 719468
 
 
 def show_time(text: str) -> str:
