@@ -156,6 +156,7 @@ class Engine:
                     resident.keeper.close()
             parts.events.close()
             await asyncio.get_running_loop().run_in_executor(None, self._close_hands)
+            self._database.close()
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1

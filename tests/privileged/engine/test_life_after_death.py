@@ -171,3 +171,17 @@ def test_policies_on_the_way_up(stage: Stage) -> None:
         assert (await on.containers.get("unless-stopped")).state.status == "exited"
 
     stage.play(scene)
+
+
+def test_a_killed_zygote_is_replaced(stage: Stage) -> None:
+    async def scene(on: Scene) -> None:
+        box = await on.started()
+        pid = (await on.containers.get(box)).state.pid
+        with open(f"/proc/self/task/{os.getpid()}/children") as children:
+            for child in children.read().split():
+                if Path(f"/proc/{child}/comm").read_text() == "lodge-zygote\n":
+                    os.kill(int(child), signal.SIGKILL)
+        assert await on.run("echo", "still") == (0, "still\n")
+        assert (await on.containers.get(box)).state.pid == pid
+
+    stage.play(scene)

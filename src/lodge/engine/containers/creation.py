@@ -94,6 +94,8 @@ class Creator:
         made = layout.Made()
         try:
             os.mkdir(directory, 0o710)
+            if container.log_path and os.path.dirname(container.log_path) != directory:
+                os.mkdir(os.path.dirname(container.log_path), 0o700)
             await layout.lay_out(parts, container, made)
             parts.store.snapshots.prepare(container.id, found.chain_id if found else None)
             made.snapshot = True

@@ -36,11 +36,16 @@ MIGRATIONS: tuple[str, ...] = (
 )
 
 
+Statement = tuple[str, Sequence[Any]]
+_BALLAST = 256 << 10
+
+
 class Database:
     """One open file. Errors of SQLite come out as kinds: a full disk is Exhausted, damage is Corrupt."""
 
     def __init__(self, path: str) -> None:
         self.path = path
+        self._ballast = f"{path}.ballast"
         # Environment variables of containers are in it; its journals take its mode.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         os.chmod(path, 0o600)
@@ -52,6 +57,7 @@ class Database:
             self._connection.execute("PRAGMA synchronous=FULL")
             self._connection.execute("PRAGMA cache_size=-1024")
             self._migrate()
+            self._take_ballast()
         except sqlite3.Error as error:
             self._connection.close()
             raise _kind(error, path) from error
@@ -71,26 +77,57 @@ class Database:
                 f"BEGIN;{MIGRATIONS[number]};PRAGMA user_version={number + 1};COMMIT;"
             )
 
-    def write(self, statements: Sequence[tuple[str, Sequence[Any]]], *, durable: bool = True) -> None:
-        """Perform the statements as one transaction: all or nothing."""
-        execute = self._connection.execute
+    def write(self, statements: Sequence[Statement], *, durable: bool = True, freeing: bool = False) -> None:
+        """Perform the statements as one transaction: all or nothing.
+
+        One that is `freeing` space gets the ballast's when the disk is full, so that things can be removed
+        with not a byte left (hostile row 33).
+        """
         try:
-            if durable is not self._durable:
-                execute(f"PRAGMA synchronous={'FULL' if durable else 'OFF'}")
-                self._durable = durable
-            if len(statements) == 1:
-                execute(*statements[0])
-                return
-            execute("BEGIN")
+            self._set_durable(durable)
             try:
-                for statement in statements:
-                    execute(*statement)
-                execute("COMMIT")
-            except BaseException:
-                execute("ROLLBACK")
-                raise
+                self._perform(statements)
+            except sqlite3.Error as error:
+                if not freeing or not _is_full(error) or not self._drop_ballast():
+                    raise
+                self._perform(statements)
         except sqlite3.Error as error:
             raise _kind(error, self.path) from error
+
+    def _set_durable(self, durable: bool) -> None:
+        if durable is not self._durable:
+            self._connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'OFF'}")
+            self._durable = durable
+
+    def _perform(self, statements: Sequence[Statement]) -> None:
+        execute = self._connection.execute
+        if len(statements) == 1:
+            execute(*statements[0])
+            return
+        execute("BEGIN")
+        try:
+            for statement in statements:
+                execute(*statement)
+            execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                execute("ROLLBACK")
+            raise
+
+    def _take_ballast(self) -> None:
+        """Put some space by; without it removals may fail on a full disk, everything else works."""
+        try:
+            with open(self._ballast, "xb") as file:
+                file.write(bytes(_BALLAST))
+        except OSError:
+            return
+
+    def _drop_ballast(self) -> bool:
+        try:
+            os.unlink(self._ballast)
+        except OSError:
+            return False
+        return True
 
     def read(self, query: str, arguments: Sequence[Any] = ()) -> Iterable[tuple[Any, ...]]:
         """All rows of a query."""
@@ -104,9 +141,15 @@ class Database:
         self._connection.close()
 
 
+def _is_full(error: sqlite3.Error) -> bool:
+    """Whether the disk is; in the log's shared index it shows as an error of input and output."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE)
+
+
 def _kind(error: sqlite3.Error, path: str) -> Exception:
     code = getattr(error, "sqlite_errorcode", None)
-    if code == sqlite3.SQLITE_FULL:
+    if _is_full(error):
         return Exhausted(
             f"the disk of {path} is full", hint="free some space: images and containers can be removed"
         )

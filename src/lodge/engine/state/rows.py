@@ -43,7 +43,7 @@ class Rows:
 
     def remove(self, id: str) -> None:
         """Forget a container; its execs are forgotten when it ends. Not synced."""
-        self._database.write([("DELETE FROM containers WHERE id = ?", (id,))], durable=False)
+        self._database.write([("DELETE FROM containers WHERE id = ?", (id,))], durable=False, freeing=True)
 
     def save_exec(self, exec: Exec) -> None:
         """Insert or replace an exec. Not synced: no exec survives a power failure."""
