@@ -207,6 +207,13 @@ def test_after_its_end_nothing_can_be_done(box: Box) -> None:
     init = box.start("true")
     init.reap()
     assert box.made is not None
+    pidfd = os.pidfd_open(os.getpid())
+    descriptors = set(os.listdir("/proc/self/fd"))
     for call in (box.made.pause, lambda: box.exec("true")):
         with pytest.raises((LodgeError, ProcessLookupError)):
             call()
+    box.made.remove()
+    with pytest.raises(Conflict, match="not running"):
+        box.made.execute_beside(pidfd, box.exec_process("true"), StdioRequest())
+    assert set(os.listdir("/proc/self/fd")) == descriptors
+    os.close(pidfd)

@@ -131,15 +131,15 @@ class ProcessDwelling:
         channel, child_channel = Channel.pair()
         mapped = bool(plan.birth.flags & ns.CLONE_NEWUSER)
         order = InitOrder(
-            plan,
-            self._linux,
-            streams,
-            child_channel,
-            self._hooks,
-            self._keyring,
-            signals_to_reset(),
-            self._gate,
-            mapped,
+            plan=plan,
+            linux=self._linux,
+            stdio=streams,
+            channel=child_channel,
+            hooks=self._hooks,
+            keyring=self._keyring,
+            signals=signals_to_reset(),
+            gate=self._gate,
+            mapped=mapped,
         )
 
         def body() -> NoReturn:
@@ -192,30 +192,28 @@ class ProcessDwelling:
             raise Conflict("cannot exec in a paused container")
         process = _process_with_window(process, stdio)
         becoming = plan_becoming(process, self._linux, extras or Extras(), self._surroundings(stdio.preserve))
-        streams = Stdio(stdio, host_root(self._linux))
-        channel, child_channel = Channel.pair()
-        entries = self._cgroup.prepare_entry()
-        order = ExecOrder(
-            becoming,
-            tuple(plan_exec_terminal(process)),
-            self._linux,
-            streams,
-            child_channel,
-            entries,
-            self._hooks,
-            self._keyring,
-            signals_to_reset(),
-            target,
-            exec_flags(self._linux),
-        )
-
-        def body() -> NoReturn:
-            channel.close()
-            run_exec(order)
-
-        birth = Birth(pid_of=target if self._has_namespace("pid") else -1)
         try:
-            program = self._bear(birth, body, streams, channel, child_channel)
+            entries = self._cgroup.prepare_entry()
+        except FileNotFoundError:
+            raise Conflict("the container is not running") from None
+        channel, child_channel = Channel.pair()
+        try:
+            program, streams = self._bear_exec(
+                ExecOrder(
+                    becoming=becoming,
+                    operations=tuple(plan_exec_terminal(process)),
+                    linux=self._linux,
+                    stdio=Stdio(stdio, host_root(self._linux)),
+                    channel=child_channel,
+                    entries=entries,
+                    hooks=self._hooks,
+                    keyring=self._keyring,
+                    signals=signals_to_reset(),
+                    target=target,
+                    flags=exec_flags(self._linux),
+                ),
+                channel,
+            )
         finally:
             close_all(entries)
         try:
@@ -230,6 +228,14 @@ class ProcessDwelling:
         finally:
             channel.close()
         return program
+
+    def _bear_exec(self, order: ExecOrder, channel: Channel) -> tuple[ChildProgram, Stdio]:
+        def body() -> NoReturn:
+            channel.close()
+            run_exec(order)
+
+        birth = Birth(pid_of=order.target if self._has_namespace("pid") else -1)
+        return self._bear(birth, body, order.stdio, channel, order.channel), order.stdio
 
     def signal_all(self, number: int) -> None:
         """See the contract."""
