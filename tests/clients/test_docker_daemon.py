@@ -180,6 +180,23 @@ def test_plain_tcp_beyond_loopback_is_refused(own_lodged: Lodged) -> None:
     own_lodged.start()
 
 
+def test_loopback_is_not_for_web_pages(own_lodged: Lodged) -> None:
+    port = free_port()
+    own_lodged.stop()
+    own_lodged.start("-H", f"tcp://127.0.0.1:{port}")
+
+    def ask(*headers: str) -> str:
+        url = f"http://127.0.0.1:{port}/_ping"
+        words = [word for header in headers for word in ("-H", header)]
+        return subprocess.run(["curl", "-sS", *words, url], capture_output=True, text=True, check=True).stdout
+
+    assert ask() == "OK"
+    for header in ("Origin: http://evil.example", "Host: evil.example", "Sec-Fetch-Site: cross-site"):
+        assert "requests of web pages are refused" in ask(header)
+    command = ["docker", "-H", f"tcp://127.0.0.1:{port}", "version"]
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
 def test_sockets_of_systemd(own_lodged: Lodged) -> None:
     activate = shutil.which("systemd-socket-activate")
     if activate is None:

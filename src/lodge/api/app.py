@@ -19,6 +19,7 @@ from lodge.http.body import ClientGone
 from lodge.http.exchange import Exchange
 from lodge.wire import versions
 
+_LOOPBACK = ("", "localhost", "127.0.0.1", "[::1]", "::1", "api.moby.localhost", "docker")
 _NO_PAGE = b'{"message":"page not found"}\n'
 
 
@@ -28,6 +29,15 @@ def banner(version: str, newest: int = versions.NEWEST) -> bytes:
         f"Api-Version: {versions.text(newest)}\r\nDocker-Experimental: false\r\nOstype: linux\r\n"
         f"Server: Docker/{version} (linux)\r\n"
     ).encode("ascii")
+
+
+def from_a_web_page(headers: dict[str, str]) -> bool:
+    """Whether a browser sends it: for another site's page, or for a name that was bent to this machine.
+
+    Who may open http://127.0.0.1 in a browser must not thereby be root (DNS rebinding, CVE-2025-9074's kin).
+    """
+    host = headers.get("host", "").rpartition(":")[0] or headers.get("host", "")
+    return "origin" in headers or "sec-fetch-site" in headers or host not in _LOOPBACK
 
 
 class App:
@@ -45,6 +55,9 @@ class App:
     def handle(self, exchange: Exchange) -> Coroutine[Any, Any, None] | None:
         """Answer an exchange (see `http.server.Handler`)."""
         head = exchange.head
+        if exchange.plain_tcp and from_a_web_page(head.headers):
+            exchange.respond(403, b'{"message":"requests of web pages are refused"}\n')
+            return None
         asked, path = split_version(head.path)
         found = self._router.find(head.method, path)
         if found is None:

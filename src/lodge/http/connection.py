@@ -39,6 +39,7 @@ class Connection(asyncio.Protocol):
         self.banner = server.banner
         self.gone = False
         self.slow = False
+        self.plain_tcp = False
         self.deadline = 0.0
         self._transport: asyncio.Transport
         self._buffer: bytes | bytearray = b""
@@ -57,6 +58,7 @@ class Connection(asyncio.Protocol):
         """A client came."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        self.plain_tcp = isinstance(transport.get_extra_info("peername"), tuple) and not self.encrypted
         transport.set_write_buffer_limits(high=self.limits.write_buffer)
         self._server.connections.add(self)
 

@@ -61,6 +61,11 @@ class Exchange:
         """Who asks, for the log."""
         return self._connection.peer
 
+    @property
+    def plain_tcp(self) -> bool:
+        """It came over TCP without TLS: perhaps from a web page in this machine's browser."""
+        return self._connection.plain_tcp
+
     async def read(self, limit: int) -> bytes:
         """The whole body, at most `limit` bytes."""
         return await self.body.read(limit, seconds=self._connection.limits.body_seconds)

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lodge import errors
+from lodge.api.app import from_a_web_page
 from lodge.api.failures import STATUSES, status_of
 from lodge.api.router import Router, split_version
 from lodge.api.table import all_routes
@@ -84,6 +85,15 @@ def test_every_kind_has_a_status() -> None:
         assert any(base in STATUSES for base in kind.__mro__), kind
     assert status_of(errors.AlreadyExists("x")) == 409
     assert status_of(ValueError()) == 500
+
+
+def test_web_pages_are_refused_over_plain_tcp() -> None:
+    assert not from_a_web_page({"host": "localhost:2375"})
+    assert not from_a_web_page({"host": "127.0.0.1:2375"})
+    assert not from_a_web_page({})
+    assert from_a_web_page({"host": "evil.example:2375"})
+    assert from_a_web_page({"host": "localhost:2375", "origin": "http://evil.example"})
+    assert from_a_web_page({"host": "127.0.0.1:2375", "sec-fetch-site": "cross-site"})
 
 
 def test_names_with_slashes() -> None:
