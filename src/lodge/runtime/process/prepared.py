@@ -215,7 +215,7 @@ class _Workshop:
             if name in ("upperdir", "workdir"):
                 value = copy + value[len(shared) :]
             elif name in ("lowerdir", "lowerdir+"):
-                value = ":".join(self._copy(layer.replace("\\", "")) for layer in _layers(value))
+                value = ":".join(self._copy(layer.replace("\\", "")) for layer in layers(value))
             shifted.append(f"{name}={value}" if "=" in option else option)
         return shifted
 
@@ -230,7 +230,7 @@ class _Workshop:
         return point
 
 
-def _layers(value: str) -> list[str]:
+def layers(value: str) -> list[str]:
     """Split at colons that no backslash escapes."""
     parts = [""]
     escaped = False
