@@ -197,7 +197,7 @@ def test_a_lease_ends_with_its_connection(lodged: Lodged, client: docker.DockerC
             "busybox", "sleep 100", name=name, network_mode="none", detach=True, labels=labels, volumes=mounts
         )
     end = time.monotonic() + 10
-    while client.containers.list(all=True, filters={"name": name}) or client.volumes.list(
+    while client.containers.list(all=True, sparse=True, filters={"name": name}) or client.volumes.list(
         filters={"name": name}
     ):
         assert time.monotonic() < end
