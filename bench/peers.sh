@@ -34,7 +34,7 @@ export DOCKER_HOST=unix://$engine/docker.sock
 packages=docker.io,docker-cli,containerd,runc,podman,crun,conmon,netavark,catatonit,tini,busybox-static
 packages+=,golang-github-containers-common,ca-certificates,iptables,patchelf,procps,iproute2,util-linux
 # a Python of the host, bound into the namespace as a container runtime, finds these libraries here
-packages+=,libffi8,libssl3t64,libsqlite3-0,libbz2-1.0,liblzma5,zlib1g,libseccomp2,libuuid1
+packages+=,libffi8,libssl3t64,libsqlite3-0,libbz2-1.0,liblzma5,libexpat1,zlib1g,libseccomp2,libuuid1
 
 say() { printf 'peers: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
@@ -69,8 +69,14 @@ build() {
             > "$root.new/etc/containers/containers.conf"
         printf '[engine]\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\nruntime = "crun"\n' \
             >> "$root.new/etc/containers/containers.conf"
-        touch "$root.new/.complete"
+        echo "$packages" > "$root.new/.complete"
         mv "$root.new" "$root"
+    fi
+    if [ "$(cat "$root/.complete")" != "$packages" ]; then # made for an earlier list
+        # shellcheck disable=SC2086  # a list of names
+        chroot "$root" sh -c 'apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "$@" >/dev/null' \
+            sh ${packages//,/ }
+        echo "$packages" > "$root/.complete"
     fi
     native docker crun runc
     wrapper podman enter podman
@@ -159,6 +165,7 @@ _hold() {
             mount --bind "$top" "$root$top" ;;
         esac
     done
+    bind_python
     mount -t tmpfs -o mode=755 tmpfs "$root/run"
     # each engine name keeps its own state of podman and containerd
     mkdir -p "$engine/containers" "$root/var/lib/containers"
@@ -170,6 +177,25 @@ _hold() {
     echo $$ > "$engine/holder.pid.new"
     mv "$engine/holder.pid.new" "$engine/holder.pid"
     exec sleep infinity
+}
+
+# The project's own programs (lodge-runtime) run in the namespace too: where their Python is the system's, it
+# is not below a folder that was bound. Its shared libraries are of an older release than those there, which
+# is the direction that works.
+bind_python() {
+    local venv python place
+    venv=$(dirname "$(dirname "$self")")/.venv/bin/python
+    python=$(readlink -f "$venv" 2>/dev/null || true)
+    case $python in /usr/bin/*) ;; *) return 0 ;; esac
+    [ -x "$python" ] || return 0
+    for place in $("$venv" -c 'import sysconfig; print(sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"))' |
+        tr ' ' '\n' | sort -u); do
+        mkdir -p "$root$place"
+        mount --bind "$place" "$root$place"
+    done
+    [ -e "$root$python" ] || touch "$root$python"
+    mount --bind "$python" "$root$python"
+    [ "$python" = /usr/bin/python3 ] || ln -sfn "$(basename "$python")" "$root/usr/bin/python3"
 }
 
 enter() {
@@ -201,6 +227,8 @@ start() {
     "$PEERS/bin/docker" image inspect busybox > /dev/null 2>&1 ||
         "$PEERS/bin/docker" import -c 'CMD ["sh"]' -c 'ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' \
             "$PEERS/busybox-rootfs.tar" busybox:latest > /dev/null
+    "$PEERS/bin/podman" image exists localhost/busybox 2>/dev/null ||
+        "$PEERS/bin/podman" import -q -c 'CMD ["sh"]' "$PEERS/busybox-rootfs.tar" localhost/busybox:latest > /dev/null
     say "export DOCKER_HOST=$DOCKER_HOST; $PEERS/bin/docker"
 }
 
@@ -248,8 +276,6 @@ status() {
 prove() {
     start
     "$PEERS/bin/docker" run --rm --network none busybox echo 'docker runs'
-    "$PEERS/bin/podman" image exists busybox ||
-        "$PEERS/bin/podman" import -c 'CMD ["sh"]' "$PEERS/busybox-rootfs.tar" localhost/busybox:latest > /dev/null
     "$PEERS/bin/podman" run --rm --network none localhost/busybox:latest echo 'podman runs'
     local bundle
     bundle=$(mktemp -d "$PEERS/bundle.XXXXXX")

@@ -34,7 +34,7 @@ class Engine:
         if name == "podman":
             self.command += ["--runtime", str(RUNTIME)]
         socket = PEERS / NAME / "docker.sock"
-        self.environment = os.environ | {"DOCKER_HOST": f"unix://{socket}"}
+        self.environment = os.environ | {"DOCKER_HOST": f"unix://{socket}", "PEERS_NAME": NAME}
 
     def __call__(self, *words: str, code: int = 0) -> str:
         line = [*self.command, *words]
@@ -94,10 +94,9 @@ def dockerd(project: Path) -> Iterator[None]:
 @pytest.fixture(params=["docker", "podman"])
 def engine(request: pytest.FixtureRequest) -> Engine:
     name: str = request.param
-    if name == "docker":
-        request.getfixturevalue("dockerd")
-        return Engine(name, "busybox")
-    return Engine(name, "localhost/busybox:latest")
+    # Podman has no daemon, but lives in the same namespace and gets its image there too
+    request.getfixturevalue("dockerd")
+    return Engine(name, "busybox" if name == "docker" else "localhost/busybox:latest")
 
 
 @pytest.fixture
