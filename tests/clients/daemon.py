@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 PATIENCE = 20.0
+CGROUP = f"lodge-test-{os.getpid()}"
 
 
 class Lodged:
@@ -39,7 +40,7 @@ class Lodged:
         command = [
             sys.executable, "-m", "lodge.daemon.main", "--config-file", "/dev/null", "-H", self.host,
             "--data-root", str(self.root / "data"), "--exec-root", str(self.root / "exec"),
-            "--cgroup-parent", f"/lodge-test-{os.getpid()}", "--group", str(os.getgid()), *options,
+            "--cgroup-parent", f"/{CGROUP}", "--group", str(os.getgid()), *options,
         ]  # fmt: skip
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
@@ -98,6 +99,9 @@ class Lodged:
                 self.docker("rm", "-f", "-v", *ids, timeout=120)
         self.stop()
         shutil.rmtree(self.root, ignore_errors=True)
+        for top in Path("/sys/fs/cgroup").glob(f"*/{CGROUP}"):
+            with contextlib.suppress(OSError):  # another daemon of this run may still use it
+                top.rmdir()
 
 
 def docker_command() -> str | None:
