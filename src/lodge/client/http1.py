@@ -22,18 +22,19 @@ _MAX_HEAD = 1 << 16
 class Response:
     """One answer: `status`, `headers` (lower-case names), and its body as a stream that is read once.
 
-    `stream` and `pending` (bytes received beyond the head) are the caller's after a switch of protocols.
+    After a switch of protocols `stream` is the caller's, and `pending` what came beyond the head.
     """
 
-    __slots__ = ("_chunked", "_left", "done", "headers", "pending", "reusable", "status", "stream")
+    __slots__ = ("_at", "_buffer", "_chunked", "_left", "done", "headers", "reusable", "status", "stream")
 
-    def __init__(self, stream: ByteStream, status: int, headers: dict[str, str], pending: bytes) -> None:
+    def __init__(self, stream: ByteStream, status: int, headers: dict[str, str], received: bytes) -> None:
         self.stream = stream
         self.status = status
         self.headers = headers
-        self.pending = pending
         self.done = False
         self.reusable = headers.get("connection", "").lower() != "close"
+        self._buffer = received
+        self._at = 0  # what stands before it has been given out
         self._chunked = "chunked" in headers.get("transfer-encoding", "").lower()
         self._left = 0
         if self._chunked:
@@ -47,29 +48,34 @@ class Response:
             self._left = -1  # the body ends with the connection
             self.reusable = False
 
+    @property
+    def pending(self) -> bytes:
+        """Bytes that were received and not read yet."""
+        return self._buffer[self._at :]
+
     def read(self) -> bytes:
         """The next piece of the body as soon as some of it is there; empty at its end."""
         if self.done:
             return b""
         if self._chunked and self._left == 0 and not self._next_chunk():
             return b""
-        data = self.pending or self.stream.recv(RECEIVE_SIZE)
-        self.pending = b""
-        if not data:
-            self.done = True
-            if self._left >= 0:
-                raise Unreachable("the daemon closed the connection in the middle of an answer")
-            return b""
-        if self._left < 0:
-            return data
-        if len(data) > self._left:
-            data, self.pending = data[: self._left], data[self._left :]
-        self._left -= len(data)
-        if self._left == 0:
-            if self._chunked:
-                self._line()
-            else:
+        if self._at == len(self._buffer):
+            self._buffer, self._at = self.stream.recv(RECEIVE_SIZE), 0
+            if not self._buffer:
                 self.done = True
+                if self._left >= 0:
+                    raise Unreachable("the daemon closed the connection in the middle of an answer")
+                return b""
+        end = len(self._buffer) if self._left < 0 else self._at + self._left
+        data = self._buffer[self._at : end]
+        self._at += len(data)
+        if self._left > 0:
+            self._left -= len(data)
+            if self._left == 0:
+                if self._chunked:
+                    self._line()
+                else:
+                    self.done = True
         return data
 
     def read_all(self) -> bytes:
@@ -104,15 +110,15 @@ class Response:
         return False
 
     def _line(self) -> bytes:
-        while (end := self.pending.find(b"\n")) < 0:
+        while (end := self._buffer.find(b"\n", self._at)) < 0:
             data = self.stream.recv(RECEIVE_SIZE)
             if not data:
                 self.done = True
                 raise Unreachable("the daemon closed the connection in the middle of an answer")
-            self.pending += data
-            if len(self.pending) > _MAX_HEAD + RECEIVE_SIZE:
+            self._buffer, self._at = self._buffer[self._at :] + data, 0
+            if len(self._buffer) > _MAX_HEAD + RECEIVE_SIZE:
                 raise Internal("the daemon sent a line without an end")
-        line, self.pending = self.pending[:end], self.pending[end + 1 :]
+        line, self._at = self._buffer[self._at : end], end + 1
         return line.rstrip(b"\r")
 
 

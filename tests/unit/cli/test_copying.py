@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lodge.cli.copying.members import Members
 from lodge.cli.copying.pack import Packer
 from lodge.cli.copying.plan import plan_target, split_argument
-from lodge.cli.copying.unpack import ResponseFile, Unpacker
+from lodge.cli.copying.unpack import Unpacker
 from lodge.client.http1 import Response
 from lodge.errors import Corrupt, InvalidArgument
 
@@ -121,7 +122,7 @@ def describe(root: Path) -> dict[str, tuple[object, ...]]:
 
 def unpack(data: bytes, place: Path, root: str, name: str) -> None:
     with Unpacker(str(place)) as unpacker:
-        unpacker.unpack(ResponseFile(Body(data)), root, name)
+        unpacker.unpack(Members(Body(data)), root, name)
 
 
 def test_a_tree_survives_the_journey(tree: Path, tmp_path: Path) -> None:
@@ -214,3 +215,33 @@ def test_a_torn_archive_is_told(tree: Path, tmp_path: Path) -> None:
     place.mkdir()
     with pytest.raises(Corrupt):
         unpack(data[: len(data) // 2], place, "r", "r")
+
+
+@pytest.mark.parametrize("layout", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT, tarfile.USTAR_FORMAT])
+def test_every_writing_of_tar_is_read(tmp_path: Path, layout: int) -> None:
+    long = "d/" * 60 + "n" * 90 if layout != tarfile.USTAR_FORMAT else "d/" * 40 + "n" * 90
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=layout) as archive:
+        for name, size in ((f"r/{long}", 5), ("r/empty", 0), ("r/block", 512)):
+            member = tarfile.TarInfo(name)
+            member.size, member.mtime = size, 1_000_000
+            archive.addfile(member, io.BytesIO(b"x" * size))
+        link = tarfile.TarInfo("r/link")
+        link.type, link.linkname = SYM, "t" * (200 if layout != tarfile.USTAR_FORMAT else 90)
+        archive.addfile(link)
+    unpack(buffer.getvalue(), tmp_path, "r", "out")
+    assert (tmp_path / "out" / long).read_bytes() == b"x" * 5
+    assert (tmp_path / "out" / "block").stat().st_size == 512
+    assert os.readlink(tmp_path / "out" / "link") == link.linkname
+
+
+@pytest.mark.parametrize(
+    "records",
+    [b"nonsense", b"3 a\n", b"9 nomark\n", b"12 size=-1\n\n\n"[:11] + b"\n", b"99999999 path=x\n"[:17]],
+)
+def test_broken_records_are_told(tmp_path: Path, records: bytes) -> None:
+    header = tarfile.TarInfo("pax")
+    header.type, header.size = b"x", len(records)
+    data = header.tobuf(tarfile.USTAR_FORMAT) + records.ljust(512, b"\0") + archive_of(("r", REG, ""))
+    with pytest.raises(Corrupt):
+        unpack(data, tmp_path, "r", "r")

@@ -11,34 +11,16 @@ import os
 import stat
 import tarfile
 
+from lodge.client.attach import write_all
 from lodge.errors import Corrupt, InvalidArgument
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Self
+    from typing import Self
 
-    from lodge.client.http1 import Response
+    from lodge.cli.copying.members import Members
 
-_PIECE = 1 << 20
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-
-
-class ResponseFile:
-    """A body as the file that tarfile reads from."""
-
-    def __init__(self, response: Response) -> None:
-        self._response = response
-        self._rest = b""
-
-    def read(self, size: int) -> bytes:
-        """Up to `size` bytes; fewer only at the end."""
-        parts, have = [self._rest], len(self._rest)
-        while have < size and (data := self._response.read()):
-            parts.append(data)
-            have += len(data)
-        data = b"".join(parts)
-        self._rest = data[size:]
-        return data[:size]
 
 
 class Unpacker:
@@ -56,20 +38,15 @@ class Unpacker:
     def __exit__(self, *_: object) -> None:
         os.close(self._root)
 
-    def unpack(self, source: ResponseFile, root: str, name: str) -> None:
+    def unpack(self, members: Members, root: str, name: str) -> None:
         """All members; the archive's top directory `root` becomes `name`, "." unpacks right here."""
-        try:
-            stream: Any = source
-            with tarfile.open(fileobj=stream, mode="r|", bufsize=_PIECE) as archive:
-                for member in archive:
-                    self._member(archive, member, _parts(member.name, root, name), root, name)
-        except tarfile.TarError as error:
-            raise Corrupt(f"the archive from the container is broken: {error}") from error
+        for member in members:
+            self._member(members, member, _parts(member.name, root, name), root, name)
         for parts, member in reversed(self._late):  # the inner ones first: making files changes a time
             self._finish_directory(parts, member)
 
     def _member(
-        self, archive: tarfile.TarFile, member: tarfile.TarInfo, parts: list[str], root: str, name: str
+        self, members: Members, member: tarfile.TarInfo, parts: list[str], root: str, name: str
     ) -> None:
         if not parts:
             return
@@ -82,7 +59,7 @@ class Unpacker:
                 return
             _clear(parent, leaf)
             if member.isreg():
-                self._write_file(archive, member, parent, leaf)
+                self._write_file(members, member, parent, leaf)
             elif member.issym():
                 os.symlink(member.linkname, leaf, dir_fd=parent)
                 self._own(member, leaf, parent)
@@ -121,19 +98,18 @@ class Unpacker:
             if not stat.S_ISDIR(os.stat(leaf, dir_fd=parent, follow_symlinks=False).st_mode):
                 raise InvalidArgument(f"cannot overwrite non-directory {leaf!r} with a directory") from None
 
-    def _write_file(self, archive: tarfile.TarFile, member: tarfile.TarInfo, parent: int, leaf: str) -> None:
-        content = archive.extractfile(member)
+    def _write_file(self, members: Members, member: tarfile.TarInfo, parent: int, leaf: str) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(leaf, flags, 0o600, dir_fd=parent)
-        with open(descriptor, "wb", buffering=0) as file:
-            left = member.size
-            while left and content is not None and (piece := content.read(min(left, _PIECE))):
-                file.write(piece)
-                left -= len(piece)
+        try:
+            for piece in members.content():
+                write_all(descriptor, piece)
             if self._keep_owner:
                 os.fchown(descriptor, member.uid, member.gid)
             os.fchmod(descriptor, member.mode & 0o7777)
             os.utime(descriptor, (member.mtime, member.mtime))
+        finally:
+            os.close(descriptor)
         self.size += member.size
 
     def _link(self, target: list[str], parent: int, leaf: str) -> None:

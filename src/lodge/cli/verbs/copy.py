@@ -91,7 +91,8 @@ def _to_stdout(response: Response) -> int:
 def _unpack(values: Values, asked: str, response: Response, target: str) -> int:
     from base64 import b64decode
 
-    from lodge.cli.copying.unpack import ResponseFile, Unpacker
+    from lodge.cli.copying.members import Members
+    from lodge.cli.copying.unpack import Unpacker
     from lodge.client.lean_json import loads
 
     found = loads(b64decode(response.headers["x-docker-container-path-stat"]))
@@ -101,7 +102,7 @@ def _unpack(values: Values, asked: str, response: Response, target: str) -> int:
         raise Failure(f'invalid output path: directory "{os.path.abspath(plan.directory)}" does not exist')
     root = "" if copies_content(asked) or found["name"] == "/" else found["name"]
     with Unpacker(plan.directory, keep_owner=values["archive"]) as unpacker:
-        unpacker.unpack(ResponseFile(response), root, plan.name)
+        unpacker.unpack(Members(response), root, plan.name)
         return unpacker.size
 
 
