@@ -5,8 +5,9 @@ and fails the run with the differences: mounts, cgroups of every hierarchy, netw
 firewall rules, processes, and files under the engine's directories.
 
 LODGE_LEAKS says how much counts as ours:
-  own  (default) processes that carry this run's mark in their environment, or descend from one that does;
-       the rest is only reported, since other work may be going on on the same machine
+  own  (default) processes that carry this run's mark in their environment, or descend from one that does, and
+       what has this run's process id or pytest's temporary folder in its name; the rest is only reported,
+       since other work may be going on on the same machine
   all  everything (continuous integration, `make test`)
   off  nothing
 """
@@ -24,6 +25,9 @@ import pytest
 MARK = "LODGE_TEST_RUN"
 PATIENCE = 10.0
 """Seconds that asynchronous clean-up (a trash thread, a dying shim) has before it counts as a left-over."""
+
+SHOWN = 40
+"""Lines of a kind that are shown."""
 
 DIRECTORIES = ("/run/lodge", "/var/lib/lodge", "/run/netns", "/var/run/netns")
 NFT = ("nft", "list", "ruleset")
@@ -145,9 +149,10 @@ class LeakCheck:
         self.before: dict[str, set[str]] = {}
         self.found: dict[str, list[str]] = {}
 
-    def counts(self, kind: str) -> bool:
-        """Whether a left-over of this kind fails the run."""
-        return self.scope == "all" or kind == "processes"
+    def counts(self, kind: str, thing: str) -> bool:
+        """Whether this left-over fails the run."""
+        named = f"-test-{os.getpid()}" in thing or "/pytest-of-" in thing
+        return self.scope == "all" or kind == "processes" or named
 
     def pytest_sessionstart(self) -> None:
         os.environ[MARK] = self.mark
@@ -157,20 +162,31 @@ class LeakCheck:
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         patience = PATIENCE if self.scope == "all" else 2.0
         self.found = left_over(self.before, self.mark, patience)
-        if any(self.counts(kind) for kind in self.found) and session.exitstatus == pytest.ExitCode.OK:
+        ours = any(self.counts(kind, thing) for kind, things in self.found.items() for thing in things)
+        if ours and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         for kind, things in self.found.items():
-            ours = self.counts(kind)
-            title = (
-                f"{kind} left over" if ours else f"new {kind} on this machine (perhaps not of these tests)"
+            ours = [thing for thing in things if self.counts(kind, thing)]
+            others = [thing for thing in things if not self.counts(kind, thing)]
+            _tell(terminalreporter, f"{kind} left over", ours, red=True)
+            _tell(
+                terminalreporter,
+                f"new {kind} on this machine (perhaps not of these tests)",
+                others,
+                yellow=True,
             )
-            terminalreporter.section(title, red=ours, yellow=not ours)
-            for thing in things[:40]:
-                terminalreporter.write_line(thing)
-            if len(things) > 40:
-                terminalreporter.write_line(f"... and {len(things) - 40} more")
+
+
+def _tell(reporter: pytest.TerminalReporter, title: str, things: list[str], **colour: bool) -> None:
+    if not things:
+        return
+    reporter.section(title, **colour)
+    for thing in things[:SHOWN]:
+        reporter.write_line(thing)
+    if len(things) > SHOWN:
+        reporter.write_line(f"... and {len(things) - SHOWN} more")
 
 
 def pytest_configure(config: pytest.Config) -> None:
