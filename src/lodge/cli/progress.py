@@ -13,26 +13,29 @@ from lodge.client.failures import Failed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Generator
     from typing import Any, TextIO
 
 _BAR_WIDTH = 50
 
 
 def show_progress(
-    messages: Iterable[dict[str, Any]], *, quiet: bool = False, to_stderr: bool = False
+    messages: Generator[Any, None, None], *, quiet: bool = False, to_stderr: bool = False
 ) -> list[dict[str, Any]]:
     """Show `messages` until they end and return their `aux` values. `Failed` when one of them is an error."""
     screen = _Screen(sys.stderr if to_stderr else sys.stdout)
     found = []
-    for message in messages:
-        if failure := message.get("errorDetail") or message.get("error"):
-            text = failure.get("message") if isinstance(failure, dict) else failure
-            raise Failed(str(text))
-        if "aux" in message:
-            found.append(message["aux"])
-        elif not quiet:
-            screen.show(message)
+    try:
+        for message in messages:
+            if failure := message.get("errorDetail") or message.get("error"):
+                text = failure.get("message") if isinstance(failure, dict) else failure
+                raise Failed(str(text))
+            if "aux" in message:
+                found.append(message["aux"])
+            elif not quiet:
+                screen.show(message)
+    finally:
+        messages.close()  # an error ends the reading early: its connection is given back now
     return found
 
 

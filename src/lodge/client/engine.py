@@ -15,7 +15,7 @@ from lodge.client.transport import open_stream
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Generator, Iterable, Mapping
     from typing import Any
 
     from lodge.client.address import Address
@@ -105,7 +105,7 @@ class EngineClient:
         query: Query | None = None,
         body: bytes | Iterable[bytes] | None = None,
         auth: str | None = None,
-    ) -> Iterator[Any]:
+    ) -> Generator[Any, None, None]:
         """One request whose answer is a stream of JSON values, one a line."""
         response = self.open(method, path, query=query, body=body, auth=auth)
         try:

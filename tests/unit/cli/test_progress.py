@@ -1,6 +1,7 @@
 """Progress of pulls: lines where nobody looks, rows on a terminal."""
 
 import io
+from collections.abc import Generator
 
 import pytest
 
@@ -17,15 +18,19 @@ MESSAGES = [
 ]
 
 
+def one_by_one(messages: list[dict[str, object]]) -> Generator[dict[str, object], None, None]:
+    yield from messages
+
+
 class Screen(io.StringIO):
     def isatty(self) -> bool:
         return True
 
 
 def test_lines_where_nobody_looks(capsys: pytest.CaptureFixture[str]) -> None:
-    assert show_progress(MESSAGES) == [{"ID": "sha256:x"}]
+    assert show_progress(one_by_one(MESSAGES)) == [{"ID": "sha256:x"}]
     assert capsys.readouterr().out == "app: Pulling\none: Done\nLoaded image: app\nFinished\n"
-    assert show_progress(MESSAGES, quiet=True) == [{"ID": "sha256:x"}]
+    assert show_progress(one_by_one(MESSAGES), quiet=True) == [{"ID": "sha256:x"}]
     assert capsys.readouterr().out == ""
 
 
@@ -33,7 +38,7 @@ def test_rows_are_redrawn_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None
     screen = Screen()
     monkeypatch.setattr("sys.stdout", screen)
     monkeypatch.setenv("TERM", "xterm")
-    show_progress(MESSAGES[:3])
+    show_progress(one_by_one(MESSAGES[:3]))
     text = screen.getvalue()
     assert text.count("\n") == 2
     assert "\x1b[1A\x1b[2K\rone: Done" in text
@@ -43,7 +48,7 @@ def test_rows_are_redrawn_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.parametrize("message", [{"errorDetail": {"message": "no space"}}, {"error": "no space"}])
 def test_an_error_in_the_stream_is_an_error(message: dict[str, object]) -> None:
     with pytest.raises(Failed, match="no space"):
-        show_progress([message])
+        show_progress(one_by_one([message]))
 
 
 @pytest.mark.parametrize(

@@ -63,8 +63,10 @@ def _save(ctx: Context, values: Values, names: list[str]) -> None:
 
         query["platform"] = [platform_json(text) for text in values["platform"]]
     response = ctx.engine.open("GET", "/images/get", query=query)
-    save_body(response, values["output"])
-    ctx.engine.release(response)
+    try:
+        save_body(response, values["output"])
+    finally:
+        ctx.engine.release(response)
 
 
 def _load(ctx: Context, values: Values, _arguments: list[str]) -> None:

@@ -63,9 +63,10 @@ def _from_container(ctx: Context, values: Values, source: Side, target: str) -> 
         if found.get("mode", 0) & _GO_LINK:
             path = _resolve(path, found.get("linkTarget", ""))
     response = ctx.engine.open("GET", f"/containers/{quote(source.container)}/archive", query={"path": path})
-    if target == "-":
-        return _to_stdout(response)
-    return _unpack(values, source.path, response, target)
+    try:
+        return _to_stdout(response) if target == "-" else _unpack(values, source.path, response, target)
+    finally:
+        ctx.engine.release(response)
 
 
 def _resolve(path: str, link: str) -> str:

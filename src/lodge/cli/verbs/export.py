@@ -21,8 +21,10 @@ def _export(ctx: Context, values: Values, arguments: list[str]) -> None:
     if not values["output"] and os.isatty(1):
         raise Failure("cowardly refusing to save to a terminal. Use the -o flag or redirect")
     response = ctx.engine.open("GET", f"/containers/{quote(arguments[0])}/export")
-    save_body(response, values["output"])
-    ctx.engine.release(response)
+    try:
+        save_body(response, values["output"])
+    finally:
+        ctx.engine.release(response)
 
 
 def _commit(ctx: Context, values: Values, arguments: list[str]) -> None:

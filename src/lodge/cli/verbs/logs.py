@@ -15,6 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from lodge.cli.command import Context
     from lodge.cli.flags import Values
+    from lodge.client.http1 import Response
 
 
 def _logs(ctx: Context, values: Values, arguments: list[str]) -> None:
@@ -34,7 +35,14 @@ def _logs(ctx: Context, values: Values, arguments: list[str]) -> None:
         },
     )
     sys.stdout.flush()
-    if found["Config"].get("Tty"):
+    try:
+        _copy(response, tty=bool(found["Config"].get("Tty")))
+    finally:
+        ctx.engine.release(response)
+
+
+def _copy(response: Response, *, tty: bool) -> None:
+    if tty:
         while data := response.read():
             write_all(1, data)
         return
