@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 _OPEN: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -44,6 +43,9 @@ def remove_large_tree(name: bytes | str, directory: int, *, threads: int = 8) ->
     try:
         subtrees, files = _spread(os.fsencode(name), directory, opened)
         if len(subtrees) + len(files) > _FEW:
+            # Here, for the fork server imports this module and must not carry threads' modules around.
+            from concurrent.futures import ThreadPoolExecutor
+
             with ThreadPoolExecutor(threads, "lodge-removal") as pool:
                 batches = (files[start : start + _BATCH] for start in range(0, len(files), _BATCH))
                 work = [

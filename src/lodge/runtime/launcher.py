@@ -19,6 +19,7 @@ import msgspec
 
 from lodge.errors import Unavailable
 from lodge.kernel import mount
+from lodge.kernel.process import pidfd_open, pidfd_send_signal
 from lodge.runtime.files.orders import FileOrder, from_worker
 from lodge.runtime.jobs import CONTROL_FD, FILES, MONITOR, READY, Settings
 from lodge.runtime.link import Link, MonitorLink
@@ -29,6 +30,7 @@ _log = logging.getLogger(__name__)
 # How long the zygote may take to start, and to take a job when many are waiting (seconds).
 _START_PATIENCE = 20.0
 _JOB_PATIENCE = 20.0
+_END_PATIENCE = 2.0
 
 # Above the numbers that the new process starts with, so that none is overwritten on the way to it.
 _HIGH = 10
@@ -169,11 +171,24 @@ class Launcher:
             self._control = None
         if self._pid:
             pid, self._pid = self._pid, 0
-            try:
-                os.waitpid(pid, 0)
-            except ChildProcessError:
-                # Somebody else in this process collects all children.
-                pass
+            _collect(pid)
+
+
+def _collect(pid: int) -> None:
+    """Wait for a child that is about to end; one that does not is killed."""
+    try:
+        pidfd = pidfd_open(pid)
+    except OSError:
+        return
+    try:
+        if not select.select([pidfd], [], [], _END_PATIENCE)[0]:
+            pidfd_send_signal(pidfd, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    except (ChildProcessError, ProcessLookupError):
+        # Somebody else in this process collects all children.
+        pass
+    finally:
+        os.close(pidfd)
 
 
 def _protected(interpreter: str) -> int | None:

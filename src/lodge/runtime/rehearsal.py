@@ -9,12 +9,12 @@ nothing is left behind.
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 from typing import Any
 
 import msgspec
 
+from lodge.kernel.process import set_child_subreaper, set_name, set_pdeathsig
 from lodge.runtime.contract import StdioRequest, Streams
 from lodge.runtime.link import MonitorLink
 from lodge.runtime.messages import Attach, Execute, Launch, LogSpec, Message, Query, Start
@@ -25,6 +25,8 @@ from lodge.spec.runtime import Linux, Namespace, Process, RuntimeConfig
 
 # An interpreter specialises a function in its eighth to sixteenth call.
 _TIMES = 20
+# A play that went wrong ends after so many seconds, and costs nothing but warmth.
+_PATIENCE = 0.5
 
 
 class _Part:
@@ -111,15 +113,21 @@ def rehearse(directory: str) -> None:
     os.makedirs(directory, 0o700)
     try:
         for _ in range(_TIMES):
+            # What the birth of a monitor calls; for this process it changes nothing.
+            set_pdeathsig(0)
+            set_child_subreaper(False)
+            set_name("lodge-zygote")
             _play(directory)
     finally:
-        # SAFETY: a directory of our own making, in which only our own files are.
-        shutil.rmtree(directory)
+        for name in os.listdir(directory):
+            os.unlink(os.path.join(directory, name))
+        os.rmdir(directory)
 
 
 def _play(directory: str) -> None:
     stage = _Stage()
     loop = Loop()
+    loop.later(_PATIENCE, loop.stop)
     keeper = Keeper(loop, lambda _order: stage)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     keeper.serve(theirs)

@@ -24,7 +24,7 @@ from lodge.kernel import sockets
 from lodge.kernel.process import close_range, set_name, set_pdeathsig
 from lodge.runtime.files.worker import become_worker
 from lodge.runtime.jobs import CONTROL_FD, FILES, MONITOR, READY, Settings
-from lodge.runtime.monitor.birth import become_monitor
+from lodge.runtime.monitor.birth import become_monitor, ignore_signals
 from lodge.runtime.monitor.midwife import Midwife
 from lodge.runtime.monitor.wings import Wings
 from lodge.runtime.rehearsal import rehearse
@@ -44,7 +44,7 @@ def main() -> None:
     set_name("lodge-zygote")
     # The kernel collects the children.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ignore_signals()
     wings = Wings(settings)
     rehearse(os.path.join(settings.exec_root, f"rehearsal-{os.getpid()}"))
     # What lives now lives for ever: the collector of a child shall not write to these shared pages.
@@ -107,6 +107,9 @@ def _wait_and_work(control: socket.socket, taken: int, wings: Wings) -> NoReturn
         os.close(taken)
         control.close()
         _work(job, fds, wings, midwife)
+    except Exception:
+        # For whoever reads the daemon's standard error; a monitor has none any more.
+        sys.excepthook(*sys.exc_info())
     finally:
         os._exit(1)
 

@@ -104,7 +104,7 @@ def parse_time(text: str) -> int:
 
 
 def _days(year: int, month: int, day: int) -> int:
-    """Days from 1970-01-01. (time.strptime would import a module at its first call, calendar many.)"""
+    """Days from the epoch to a date. time.strptime would import a module at its first call, calendar many."""
     # Years begin in March here, so that the leap day is their last.
     year -= month < 3
     before = 365 * year + year // 4 - year // 100 + year // 400

@@ -14,12 +14,16 @@ from lodge.runtime.monitor.loop import Loop
 _IGNORED = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGPIPE, signal.SIGQUIT)
 
 
-def detach(name: str) -> None:
-    """Leave everything of the daemon: session, terminal, signals, directory, standard streams, its death."""
-    set_pdeathsig(0)
-    os.setsid()
+def ignore_signals() -> None:
+    """Ignore what a terminal or an operator sends to a daemon; children inherit it."""
     for number in _IGNORED:
         signal.signal(number, signal.SIG_IGN)
+
+
+def detach(name: str) -> None:
+    """Leave everything of the daemon: session and terminal, directory, standard streams, its death."""
+    set_pdeathsig(0)
+    os.setsid()
     os.chdir("/")
     null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
     for standard in (0, 1, 2):
