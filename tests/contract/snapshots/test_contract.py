@@ -298,3 +298,46 @@ def test_layers_hold_what_strangers_made_and_lead_nowhere(store: Store, tmp_path
     assert (outside / "canary").read_text() == "alive"
     assert os.listdir(outside) == ["canary"]
     assert stat.S_IMODE(outside.stat().st_mode) == 0o755
+
+
+HOSTILE = tar(
+    entry("etc", "/outside", kind="link"),
+    entry("dev", b"a file"),
+    entry("proc", "../../../outside", kind="link"),
+    entry(".dockerenv", "/outside/made", kind="link"),
+)
+
+
+def test_a_furnished_one_has_mount_points_that_are_no_difference(store: Store, chain: Digest) -> None:
+    store.snapshots.prepare("c", chain, furnished=True)
+    shown = files(store, "c")
+    assert shown["dev/console"].split() == ["-rwxr-xr-x", "0:0"]
+    assert {"proc", "sys", "dev/pts", "dev/shm", ".dockerenv", "etc/hosts", "etc/resolv.conf"} <= shown.keys()
+    assert shown["etc/mtab"].endswith("/proc/mounts")
+    assert store.snapshots.changes("c") == []
+    assert store.snapshots.usage("c")[0] == 0
+    out: list[bytes] = []
+    store.snapshots.archive("c", out.append, TreeOptions(latest=0))
+    assert [name for name in names(b"".join(out)) if name.strip("./")] == []
+    inside(store, "c", "touch etc/mine; rm .dockerenv")
+    assert store.snapshots.changes("c") == [("D", "/.dockerenv"), ("C", "/etc"), ("A", "/etc/mine")]
+
+
+def test_an_images_links_lead_no_mount_point_away(store: Store, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    target = store.archives.load(io.BytesIO(docker_archive([HOSTILE], ["hostile"])))[0].target
+    store.snapshots.prepare("c", store.images.resolve(target).chain_id, furnished=True)
+    shown = files(store, "c")
+    assert shown["etc"].startswith("drwxr-xr-x")
+    assert shown["proc"].startswith("drwxr-xr-x")
+    assert shown["dev"].startswith("drwxr-xr-x")
+    assert "outside" not in shown
+    assert store.snapshots.changes("c") == []
+    assert not list(outside.iterdir())
+
+
+def test_mount_points_of_no_image(store: Store) -> None:
+    store.snapshots.prepare("c", None, furnished=True)
+    assert store.snapshots.changes("c") == []
+    assert "etc/hosts" in files(store, "c")

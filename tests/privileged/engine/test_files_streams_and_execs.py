@@ -305,3 +305,20 @@ def test_remapped_users(stage: Stage) -> None:
         assert await on.exec(box, "stat", "-c", "%u", "/tmp/a") == (0, "0\n")
 
     stage.play(scene)
+
+
+def test_what_the_engine_mounts_is_no_change_of_the_container(stage: Stage) -> None:
+    async def scene(on: Scene) -> None:
+        box = await on.create("true")
+        ended = await on.containers.wait(box, "next-exit")
+        await on.containers.start(box)
+        assert (await ended).exit_code == 0
+        assert await on.containers.changes(box) == []
+        flow = await on.containers.export(box)
+        with tarfile.open(fileobj=io.BytesIO(await asyncio.to_thread(read_all, flow.fd))) as tar:
+            points = {name: tar.getmember(name) for name in (".dockerenv", "dev/console", "etc/hosts")}
+            assert {point.size for point in points.values()} == {0}
+            assert tar.getmember("etc/mtab").linkname == "/proc/mounts"
+        await flow.done
+
+    stage.play(scene)

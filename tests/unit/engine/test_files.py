@@ -1,4 +1,4 @@
-"""What a diff shows of a container, and modes as Go has them."""
+"""Modes as Go has them."""
 
 from __future__ import annotations
 
@@ -6,21 +6,7 @@ import stat
 
 import pytest
 
-from lodge.engine.containers.files import go_mode, visible
-
-
-def test_the_engines_own_places_are_not_shown() -> None:
-    found = [("A", "/dev"), ("C", "/etc"), ("A", "/etc/hosts"), ("A", "/mnt"), ("C", "/tmp")]
-    assert visible(found) == [("A", "/mnt"), ("C", "/tmp")]
-
-
-def test_a_directory_with_other_changes_stays() -> None:
-    found = [("C", "/etc"), ("A", "/etc/hosts"), ("A", "/etc/mine")]
-    assert visible(found) == [("C", "/etc"), ("A", "/etc/mine")]
-
-
-def test_what_the_program_changed_itself_stays() -> None:
-    assert visible([("C", "/etc"), ("D", "/etc/hosts")]) == [("C", "/etc"), ("D", "/etc/hosts")]
+from lodge.engine.containers.files import go_mode
 
 
 @pytest.mark.parametrize(

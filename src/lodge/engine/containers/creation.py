@@ -97,7 +97,7 @@ class Creator:
             if container.log_path and os.path.dirname(container.log_path) != directory:
                 os.mkdir(os.path.dirname(container.log_path), 0o700)
             await layout.lay_out(parts, container, made)
-            parts.store.snapshots.prepare(container.id, found.chain_id if found else None)
+            parts.store.snapshots.prepare(container.id, found.chain_id if found else None, furnished=True)
             made.snapshot = True
             # One that removes itself is gone after a power failure anyway.
             parts.rows.save(container, durable=not container.wish.host.auto_remove)

@@ -31,10 +31,6 @@ from lodge.runtime.messages import Done, Failed
 
 _KINDS = {"C": 0, "A": 1, "D": 2}
 _PIECE = 1 << 20
-_OWN_PLACES = frozenset(
-    {"/etc/hosts", "/etc/hostname", "/etc/resolv.conf", "/sbin/docker-init"}
-    | {"/dev", "/dev/console", "/dev/pts", "/dev/shm", "/dev/mqueue", "/proc", "/sys"}
-)
 # Go's os.FileMode, which Docker's clients read.
 _GO_TYPES = {
     stat.S_IFDIR: 1 << 31,
@@ -49,21 +45,9 @@ _GO_BITS = {stat.S_ISUID: 1 << 23, stat.S_ISGID: 1 << 22, stat.S_ISVTX: 1 << 20}
 
 
 async def changes(parts: Parts, resident: Resident) -> list[Change]:
-    """What differs from the image, sorted by path, without what the engine itself put there."""
+    """What differs from the image, sorted by path; the places of the engine's own mounts are below it."""
     found = await parts.bridge.call(parts.store.snapshots.changes, resident.id)
-    return [Change(kind=_KINDS[kind], path=path) for kind, path in visible(found)]
-
-
-def visible(found: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Changes without the places of the engine's own mounts and directories that only these touched."""
-    kept = [(kind, path) for kind, path in found if not (kind == "A" and path in _OWN_PLACES)]
-    hidden = {posixpath.dirname(path) for kind, path in found if kind == "A" and path in _OWN_PLACES}
-    return [
-        (kind, path)
-        for kind, path in kept
-        if not (kind == "C" and path in hidden)
-        or any(other.startswith(path.rstrip("/") + "/") for _, other in kept)
-    ]
+    return [Change(kind=_KINDS[kind], path=path) for kind, path in found]
 
 
 async def export(parts: Parts, resident: Resident) -> Outflow:

@@ -37,8 +37,11 @@ class Snapshotter(Protocol):
     def name(self) -> str:
         """The name that `docker info` shows as the storage driver."""
 
-    def prepare(self, key: str, chain: Digest | None) -> None:
-        """Make a writable snapshot. Raises AlreadyExists, NotFound (the chain), InvalidArgument (the key)."""
+    def prepare(self, key: str, chain: Digest | None, *, furnished: bool = False) -> None:
+        """Make a writable snapshot. Raises AlreadyExists, NotFound (the chain), InvalidArgument (the key).
+
+        A furnished one starts with the mount points that every container needs; they are no difference.
+        """
 
     def view(self, key: str, chain: Digest | None) -> None:
         """Make a read-only snapshot. Raises as `prepare`."""

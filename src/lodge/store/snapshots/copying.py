@@ -20,6 +20,7 @@ from lodge.store.merged import Merged
 from lodge.store.snapshots import changes
 from lodge.store.snapshots.contract import Change
 from lodge.store.snapshots.difference import write_difference
+from lodge.store.snapshots.furnished import Furnished
 from lodge.store.snapshots.merge import merge_layer
 from lodge.store.snapshots.shelf import Shelf
 from lodge.store.space import disk_full_is_exhausted
@@ -40,29 +41,33 @@ class CopyingSnapshots(Shelf):
         self._layers = layers
         self._leases = leases
         self._user_xattrs = user_xattrs
+        self._furnished = Furnished(root, layers, user_xattrs=user_xattrs)
 
-    def prepare(self, key: str, chain: Digest | None) -> None:
+    def prepare(self, key: str, chain: Digest | None, *, furnished: bool = False) -> None:
         """Copy all layers into one tree."""
-        self._make(key, chain)
+        self._make(key, chain, furnished=furnished)
 
     def view(self, key: str, chain: Digest | None) -> None:
         """Copy as well: nothing else keeps the layers' whiteouts out of sight."""
         self._make(key, chain)
         os.close(os.open(os.path.join(self._path(key), _READ_ONLY), os.O_CREAT | os.O_CLOEXEC, 0o600))
 
-    def _make(self, key: str, chain: Digest | None) -> None:
+    def _make(self, key: str, chain: Digest | None, *, furnished: bool = False) -> None:
         with self._leases.hold(), disk_full_is_exhausted("the container's files can't be made"):
             with self._leases.lock:
                 # Under the lease these stay, so the long copying needs no lock.
                 lower = self._layers.lower_directories(chain)
                 for layer in self._layers.stack(chain):
                     self._leases.touch(layer.chain)
+                points = self._furnished.directory(chain) if furnished else ""
             if any(os.path.realpath(directory) == "/" for directory in lower):
                 raise Unsupported("the host image needs overlay mounts, which this file system doesn't allow")
             self._begin(key)
             path = self._path(key)
             try:
-                self._fill(os.path.join(path, "fs"), lower)
+                if points:
+                    os.symlink(os.path.relpath(points, path), os.path.join(path, "init"))
+                self._fill(os.path.join(path, "fs"), self._lower(key, chain))
             except BaseException:
                 self._trash.throw(path)
                 raise
@@ -125,7 +130,12 @@ class CopyingSnapshots(Shelf):
             os.close(root)
 
     def _below(self, key: str) -> Merged:
-        return Merged(self._layers.lower_directories(self.chain(key)), user_xattrs=self._user_xattrs)
+        return Merged(self._lower(key, self.chain(key)), user_xattrs=self._user_xattrs)
+
+    def _lower(self, key: str, chain: Digest | None) -> list[str]:
+        points = os.path.join(self._path(key), "init")
+        lower = self._layers.lower_directories(chain)
+        return [points, *lower] if os.path.lexists(points) else lower
 
     def _tree(self, key: str) -> str:
         self.chain(key)

@@ -1,7 +1,8 @@
 """Snapshots as overlay mounts: `snapshots/<key>/{upper,work,parent}`.
 
 `parent` is a symbolic link whose text is the chain ID; it is made last, so a directory without it is debris
-of a crash. Lower directories are named by the short links of `layers`.
+of a crash. A link `init` leads to the chain's mount points (`furnished`), the top lower directory of what has
+it. Lower directories are named by the short links of `layers`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from lodge.store.leases import Leases
 from lodge.store.merged import Merged
 from lodge.store.snapshots import changes
 from lodge.store.snapshots.contract import Change
+from lodge.store.snapshots.furnished import Furnished
 from lodge.store.snapshots.shelf import Shelf
 from lodge.store.space import disk_full_is_exhausted
 from lodge.store.trash import Trash
@@ -39,6 +41,7 @@ class OverlaySnapshots(Shelf):
         self._layers = layers
         self._leases = leases
         self._user_xattrs = user_xattrs
+        self._furnished = Furnished(root, layers, user_xattrs=user_xattrs)
         # Renames and copies of metadata only would leave marks in the upper directory that make it no plain
         # difference any more; the index ties layers to one mount at a time.
         self._options = ("userxattr",) if user_xattrs else ("index=off", "redirect_dir=off", "metacopy=off")
@@ -46,19 +49,20 @@ class OverlaySnapshots(Shelf):
         os.chmod(self._empty, 0o755)
         self._empty_status = os.stat(self._empty)
 
-    def prepare(self, key: str, chain: Digest | None) -> None:
-        """Make a writable snapshot: five system calls."""
-        self._make(key, chain, writable=True)
+    def prepare(self, key: str, chain: Digest | None, *, furnished: bool = False) -> None:
+        """Make a writable snapshot: a handful of system calls."""
+        self._make(key, chain, writable=True, furnished=furnished)
 
     def view(self, key: str, chain: Digest | None) -> None:
         """Make a read-only snapshot."""
         self._make(key, chain, writable=False)
 
-    def _make(self, key: str, chain: Digest | None, *, writable: bool) -> None:
+    def _make(self, key: str, chain: Digest | None, *, writable: bool, furnished: bool = False) -> None:
         path = self._path(key)
         with self._leases.lock, disk_full_is_exhausted("the container's files can't be made"):
             lower = self._layers.lower_directories(chain)
             top = os.stat(lower[0]) if lower else None
+            points = self._furnished.directory(chain) if furnished else ""
             self._begin(key)
             if writable:
                 os.mkdir(path + "/upper", 0o755)
@@ -66,6 +70,8 @@ class OverlaySnapshots(Shelf):
                 self._copy_root(path + "/upper", top or self._empty_status)
                 if self._layers.on_host(chain):
                     self._hide_store(path + "/upper")
+            if points:
+                os.symlink(os.path.relpath(points, path), path + "/init")
             self._seal(path, chain)
 
     @staticmethod
@@ -92,7 +98,7 @@ class OverlaySnapshots(Shelf):
         path = self._path(key)
         if not os.path.isdir(path + "/upper"):
             return self.view_mounts(chain)
-        lower = self._layers.lower_directories(chain) or [self._empty]
+        lower = self._lower(key, chain) or [self._empty]
         options = (
             f"lowerdir={':'.join(lower)}",
             f"upperdir={path}/upper",
@@ -117,6 +123,11 @@ class OverlaySnapshots(Shelf):
             raise NotFound(f"snapshot {key} is read-only")
         return path
 
+    def _lower(self, key: str, chain: Digest | None) -> list[str]:
+        points = self._path(key) + "/init"
+        lower = self._layers.lower_directories(chain)
+        return [points, *lower] if os.path.lexists(points) else lower
+
     def usage(self, key: str) -> tuple[int, int]:
         """Count the upper files."""
         return changes.usage(self.upper(key))
@@ -125,7 +136,7 @@ class OverlaySnapshots(Shelf):
         """Compare the upper files with the layers."""
         chain = self.chain(key)
         hidden = os.fsencode(self._root.strip("/")) if self._layers.on_host(chain) else None
-        with Merged(self._layers.lower_directories(chain), user_xattrs=self._user_xattrs) as below:
+        with Merged(self._lower(key, chain), user_xattrs=self._user_xattrs) as below:
             return changes.overlay_changes(
                 self.upper(key), below, user_xattrs=self._user_xattrs, hidden=hidden
             )
