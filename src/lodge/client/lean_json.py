@@ -37,12 +37,12 @@ _scan: Any = None
 _encode: Any = None
 try:
     from _json import encode_basestring_ascii, make_encoder, make_scanner
-except ImportError:
-    pass
-else:
+
     _rules: Any = _Rules()
     _scan = make_scanner(_rules)
     _encode = make_encoder(None, _refuse, encode_basestring_ascii, None, ":", ",", False, False, False)
+except (ImportError, TypeError):
+    _scan = _encode = None  # another interpreter, or a version that wants other arguments
 
 
 def loads(text: str | bytes) -> Any:
