@@ -116,9 +116,10 @@ def _networks(item: dict[str, Any]) -> str:
     return ",".join((item.get("NetworkSettings") or {}).get("Networks") or ())
 
 
-def _platform(item: dict[str, Any]) -> str:
+def _platform(item: dict[str, Any]) -> str | None:
     platform = (item.get("ImageManifestDescriptor") or {}).get("platform") or {}
-    return "/".join(platform[key] for key in ("os", "architecture", "variant") if platform.get(key))
+    parts = [platform[key] for key in ("os", "architecture", "variant") if platform.get(key)]
+    return "/".join(parts) or None
 
 
 def _size(item: dict[str, Any]) -> str:
