@@ -123,6 +123,9 @@ class LogReader:
 
     def read(self) -> bytes:
         """The next bytes to send; b"" when there are none, or none yet."""
+        if not self._files and self._follow:
+            # Nothing had been written when this was opened.
+            self._files = self._open_files()
         while self._files and not self.finished:
             data = self._files[0].read()
             if not data:
@@ -145,6 +148,7 @@ class LogReader:
 
     def close(self) -> None:
         """Close the files; idempotent."""
+        self._follow = False
         for file in self._files:
             file.close()
         self._files = []

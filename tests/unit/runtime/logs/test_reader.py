@@ -183,6 +183,18 @@ def test_follower_misses_nothing_over_rotations(tmp_path: Path, driver: str, com
     assert seen == written
 
 
+def test_follower_may_be_there_before_the_file(tmp_path: Path, driver: str) -> None:
+    spec = spec_of(tmp_path, driver)
+    reader = LogReader(spec, View(framed=False), follow=True)
+    assert reader.read() == b""
+    sink = sink_of(spec)
+    sink.write(STDOUT, b"first\n")
+    assert read_all(reader) == b"first\n"
+    reader.close()
+    assert reader.read() == b""
+    sink.close()
+
+
 def test_follower_goes_on_after_truncation(tmp_path: Path) -> None:
     spec = spec_of(tmp_path, "json-file")
     sink = sink_of(spec)

@@ -1,0 +1,19 @@
+"""Containers of the wing `process` under real monitors."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lodge.runtime.launcher import Launcher
+from tests.contract.runtime.conftest import House, launcher, rootfs
+
+__all__ = ["launcher", "rootfs"]
+
+
+@pytest.fixture
+def house(tmp_path: Path, rootfs: Path, launcher: Launcher) -> Iterator[House]:
+    """Containers on the host's kernel."""
+    house = House("process", tmp_path, rootfs, launcher)
+    yield house
+    house.close()
