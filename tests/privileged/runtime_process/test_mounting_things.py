@@ -97,8 +97,11 @@ def test_tmpfs(box: Box) -> None:
     (box.upper / "x").chmod(0o1711)
     box.mount("/x", "tmpfs", "size=1m", "noexec", kind="tmpfs")
     box.mount("/y", "tmpfs", "mode=0700", "ro", kind="tmpfs")
-    out = box.sh("stat -c %a /x /y; df -k /x | tail -1; touch /y/z 2>/dev/null || echo ro").out.split()
-    assert out[:2] == ["1711", "700"]
+    box.mount("/made/z", "tmpfs", kind="tmpfs")
+    out = box.sh(
+        "stat -c %a /x /y /made/z; df -k /x | tail -1; touch /y/z 2>/dev/null || echo ro"
+    ).out.split()
+    assert out[:3] == ["1711", "700", "1777"]
     assert "1024" in out
     assert out[-1] == "ro"
 

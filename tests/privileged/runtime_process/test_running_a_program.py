@@ -52,7 +52,7 @@ def test_its_end_by_a_signal(box: Box) -> None:
     [
         (("nope",), 127, 'exec: "nope": executable file not found in $PATH'),
         (("/nope",), 127, 'exec: "/nope": stat /nope: no such file or directory'),
-        (("/etc",), 126, 'exec: "/etc": is a directory'),
+        (("/etc",), 126, 'exec: "/etc": is a directory: permission denied'),
         (("/etc/passwd",), 126, 'exec: "/etc/passwd": permission denied'),
     ],
 )

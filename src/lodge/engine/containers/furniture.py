@@ -10,12 +10,13 @@ import msgspec
 
 from lodge.engine.models import Container
 from lodge.engine.parts import Parts
-from lodge.engine.planning import files, remap
+from lodge.engine.planning import files, propagation, remap
 from lodge.engine.planning.launch import Found
 from lodge.engine.planning.mount_wishes import MountWish
 from lodge.engine.planning.namespaces import HOST, NONE, PRIVATE, SHAREABLE, Shared, joined, private_network
 from lodge.engine.settings import Settings
 from lodge.errors import Conflict, InvalidArgument, NotFound, Unsupported
+from lodge.kernel.mount import mountinfo
 from lodge.spec.runtime import Mount
 
 _INITS = ("docker-init", "tini-static", "tini", "catatonit")
@@ -42,6 +43,7 @@ async def find(parts: Parts, container: Container) -> Found:
             pid=_joined_pid(parts, host.pid_mode, "PID"),
         ),
         shm_source=_shm(parts, container),
+        host_mqueue=os.path.isdir("/dev/mqueue"),
         init_path=init_path(parts.settings) if wants_init(container, parts.settings) else "",
     )
 
@@ -60,6 +62,8 @@ async def _ready(parts: Parts, wish: MountWish) -> MountWish:
         )
     elif wish.type == "volume":
         return await parts.bridge.call(_volume, parts, wish)
+    if propagation.needs_check(wish):
+        propagation.check(os.path.realpath(wish.source), wish.propagation, mountinfo())
     return wish
 
 

@@ -56,6 +56,7 @@ class Found(Struct, kw_only=True):
     fresh: list[tuple[str, str]] = []
     shared: Shared = Shared()
     shm_source: str = ""
+    host_mqueue: bool = True
     init_path: str = ""
     root: str = "rootfs"
 
@@ -77,6 +78,7 @@ def runtime_config(container: Container, found: Found, settings: Settings, facts
         writable_cgroups=writable,
         host_ipc=host.ipc_mode == HOST,
         shm_source=found.shm_source,
+        host_mqueue=found.host_mqueue,
     )
     all_mounts += found.image_mounts
     if found.init_path:

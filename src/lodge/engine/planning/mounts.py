@@ -39,14 +39,24 @@ def plan(
     writable_cgroups: bool,
     host_ipc: bool,
     shm_source: str = "",
+    host_mqueue: bool = True,
 ) -> tuple[list[Mount], str]:
     """The mounts, and the propagation of the root that they need ("" for the default).
 
-    `files` are (destination, source) pairs of the engine's own; `shm_source` is another container's /dev/shm.
+    `files` are (destination, source) pairs of the engine's own; `shm_source` is another container's /dev/shm;
+    `host_mqueue` says whether the host has its message queues at /dev/mqueue.
     """
     covered = {wish.destination for wish in wishes}
     mounts = [m for m in map(_copy, MOUNTS) if not _covered(m.destination, covered)]
-    _adapt(mounts, host, writable_cgroups=writable_cgroups, host_ipc=host_ipc, shm_source=shm_source)
+    _adapt(
+        mounts,
+        host,
+        writable_cgroups=writable_cgroups,
+        host_ipc=host_ipc,
+        # Mounted anew in the host's IPC namespace it shows the host's queues as well.
+        host_mqueue=host_ipc and host_mqueue,
+        shm_source=shm_source,
+    )
     shallow_first = sorted(wishes, key=lambda w: (w.destination.count("/"), w.destination))
     mounts += [of_wish(wish) for wish in shallow_first]
     etc = [(place, source) for place, source in files if place not in covered]
@@ -67,7 +77,13 @@ def _covered(destination: str, covered: set[str]) -> bool:
 
 
 def _adapt(
-    mounts: list[Mount], host: HostConfig, *, writable_cgroups: bool, host_ipc: bool, shm_source: str
+    mounts: list[Mount],
+    host: HostConfig,
+    *,
+    writable_cgroups: bool,
+    host_ipc: bool,
+    host_mqueue: bool,
+    shm_source: str,
 ) -> None:
     for mount in list(mounts):
         match mount.destination:
@@ -79,7 +95,7 @@ def _adapt(
                 _become_bind(mount, "/dev/shm")
             case "/dev/shm":
                 mount.options.append(f"size={host.shm_size}")
-            case "/dev/mqueue" if host_ipc:
+            case "/dev/mqueue" if host_mqueue:
                 _become_bind(mount, "/dev/mqueue")
             case "/sys" if host.privileged:
                 mount.options.remove("ro")

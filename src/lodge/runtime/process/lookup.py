@@ -50,7 +50,7 @@ def _check(path: str) -> None:
         code = _NOT_FOUND if error.errno == errno.ENOENT else _NOT_EXECUTABLE
         raise StartFailed(f'exec: "{path}": stat {path}: {reason}', exit_code=code) from None
     if stat.S_ISDIR(mode):
-        raise StartFailed(f'exec: "{path}": is a directory', exit_code=_NOT_EXECUTABLE)
+        raise StartFailed(f'exec: "{path}": is a directory: permission denied', exit_code=_NOT_EXECUTABLE)
     if not os.access(path, os.X_OK, effective_ids=True):
         raise StartFailed(f'exec: "{path}": permission denied', exit_code=_NOT_EXECUTABLE)
 

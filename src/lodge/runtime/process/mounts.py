@@ -70,13 +70,13 @@ class MountFilesystem(Operation, frozen=True):
         return f"mount -t {self.type} {self.source} {self.destination}{_describe(self.options)}"
 
     def perform(self, site: Site) -> None:
-        """A tmpfs takes the mode of the directory that it covers, when the config says none."""
+        """A tmpfs takes the mode of the directory that it covers, when the config says none.
+
+        The kernel's default (1777) stays when there was no directory.
+        """
+        data = self._data(site)
         target = self._target(site)
         try:
-            data = self.options.data
-            if self.type == "tmpfs" and "mode=" not in data:
-                mode = f"mode={stat.S_IMODE(os.fstat(target).st_mode):04o}"
-                data = f"{mode},{data}" if data else mode
             place = paths.fd_path(target)
             if self.options.copy_up:
                 self._mount_filled(site, target, data)
@@ -87,6 +87,19 @@ class MountFilesystem(Operation, frozen=True):
             raise _refused(self, error) from None
         finally:
             os.close(target)
+
+    def _data(self, site: Site) -> str:
+        data = self.options.data
+        if self.type != "tmpfs" or "mode=" in data:
+            return data
+        try:
+            covered = paths.open_in_root(site.rootfd, self.destination, os.O_PATH | os.O_DIRECTORY)
+        except OSError:
+            # Nothing is there yet; what else is wrong, the making of the mount point will say.
+            return data
+        mode = f"mode={stat.S_IMODE(os.fstat(covered).st_mode):04o}"
+        os.close(covered)
+        return f"{mode},{data}" if data else mode
 
     def _mount(self, place: str, data: str) -> None:
         m.mount(self.source or self.type, place, self.type, self.options.flags, data or None)

@@ -40,7 +40,7 @@ def test_not_on_path(programs: Path, name: str) -> None:
     [
         ("none", "stat {0}: no such file or directory", 127),
         ("good/x", "stat {0}: not a directory", 126),
-        ("dir", "is a directory", 126),
+        ("dir", "is a directory: permission denied", 126),
         ("data", "permission denied", 126),
     ],
 )
