@@ -1,6 +1,6 @@
 """Whole archives, drawn at random from bad ideas, against one promise: nothing outside of the root changes.
 
-Names, kinds, links and attributes are combined as an attacker would. Whatever the extraction makes of them (an
+Names, kinds, links and attributes are combined as an attacker would. Whatever becomes of them (an
 error is as good as a result), the surroundings stay as they were, no descriptor is left open, and what was
 extracted can be archived, extracted again and removed.
 """
