@@ -56,9 +56,11 @@ class Measured:
 
     @property
     def met(self) -> bool | None:
-        """Whether the target is reached; None when we were not measured."""
+        """Whether the target is reached; None when there is none, or when we were not measured."""
         ours = self.median("lodge")
-        return None if ours is None else self.target.met(ours, self.median(self.peer))
+        if ours is None or self.target == Target():
+            return None
+        return self.target.met(ours, self.median(self.peer))
 
     def cells(self) -> list[str]:
         """The line as text: what, target, peer, Lodge, ratio, met."""

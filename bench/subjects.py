@@ -46,18 +46,17 @@ class Engine:
         running = client.call("GET", "/containers/json")
         programs = {client.call("GET", f"/containers/{one['Id']}/json")["State"]["Pid"] for one in running}
         client.close()
-        mine = {pid for pid in everything() if pid not in self.before and pid != os.getpid()}
-        family = descendants([self.pid]) | {pid for pid in mine if self._is_helper(pid)}
+        new = {pid for pid in everything() if pid not in self.before and pid != os.getpid()}
+        family = descendants([self.pid]) | {pid for pid in new if self._is_named(pid)}
         return family - descendants(programs)
 
-    def _is_helper(self, pid: int) -> bool:
-        """Whether a process that outlives the daemon (a shim, a monitor) belongs to this engine."""
+    def _is_named(self, pid: int) -> bool:
+        """Whether a process that outlives the daemon (a shim, a monitor) names this engine's directory."""
         try:
-            command = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
-            name = Path(f"/proc/{pid}/comm").read_text().strip()
+            command = Path(f"/proc/{pid}/cmdline").read_bytes()
         except OSError:
             return False
-        return name.startswith(("containerd", "lodge")) or str(self.socket.parent) in command
+        return os.fsencode(self.socket.parent) in command
 
 
 @dataclass

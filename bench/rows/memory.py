@@ -15,6 +15,14 @@ def idle(subjects: Subjects) -> list[Measured]:
     return [Measured("idle, all processes of the engine, PSS", "MB", Target(value=60), "docker", samples)]
 
 
+@row("used")
+def used(subjects: Subjects) -> list[Measured]:
+    """The same once the engine has done all that the other rows ask of it; it runs last."""
+    settle(3)
+    samples = {name: [pss(engine.processes())] for name, engine in subjects.engines().items()}
+    return [Measured("after use, all processes of the engine, PSS", "MB", Target(), "docker", samples)]
+
+
 def _per_container(engine: Engine) -> tuple[float, float]:
     """Memory that the first container adds, and that each of the next ones adds on average."""
     client = engine.client()

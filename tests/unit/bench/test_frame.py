@@ -4,7 +4,8 @@ import time
 
 import pytest
 
-from bench.frame import Measured, Target, interleave, milliseconds, number, table
+from bench.__main__ import ORDER
+from bench.frame import Measured, Target, interleave, milliseconds, number, row, table
 
 
 def test_subjects_take_turns_and_the_warm_up_does_not_count() -> None:
@@ -49,6 +50,15 @@ def test_who_was_not_measured_is_a_dash() -> None:
     line = Measured("start", "ms", Target(ratio=1.0), "crun", {"crun": [10]})
     assert line.cells()[3:] == ["-", "-", "-"]
     assert line.met is None
+
+
+def test_what_has_no_target_is_neither_met_nor_missed() -> None:
+    line = Measured("start", "ms", Target(), "crun", {"lodge": [1], "crun": [10]})
+    assert line.cells()[-1] == "-"
+
+
+def test_every_row_has_its_place_in_the_order() -> None:
+    assert set(ORDER) == set(row.rows)
 
 
 def test_the_table_is_markdown_with_equal_columns() -> None:
