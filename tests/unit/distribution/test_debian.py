@@ -125,7 +125,8 @@ def test_the_tar_and_the_words_of_mmdebstrap_are_passed_on(
     mmdebstrap(
         tmp_path,
         monkeypatch,
-        'echo "I: downloading packages..." >&2; echo "I: using /x as tempdir" >&2; printf "%s %s" "$SOURCE_DATE_EPOCH" "$LC_ALL"',
+        'echo "I: downloading packages..." >&2; echo "I: using /x as tempdir" >&2;'
+        ' printf "%s %s" "$SOURCE_DATE_EPOCH" "$LC_ALL"',
     )
     sink, heard = io.BytesIO(), list[str]()
     debian.write_layer(RECIPE, sink, work=tmp_path / "work", progress=heard.append)
