@@ -21,7 +21,7 @@ from typing import NoReturn
 import msgspec
 
 from lodge.kernel import sockets
-from lodge.kernel.process import close_range, set_name, set_pdeathsig
+from lodge.kernel.process import close_range, set_pdeathsig, set_title
 from lodge.runtime.files.worker import become_worker
 from lodge.runtime.jobs import CONTROL_FD, FILES, MONITOR, READY, Settings
 from lodge.runtime.monitor.birth import become_monitor, ignore_signals
@@ -41,7 +41,7 @@ def main() -> None:
     close_range(CONTROL_FD + 1)
     control = socket.socket(fileno=CONTROL_FD)
     settings = msgspec.json.decode(sys.argv[1], type=Settings)
-    set_name("lodge-zygote")
+    set_title(["lodge-zygote", settings.exec_root])
     # The kernel collects the children.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     ignore_signals()

@@ -269,6 +269,8 @@ def test_save_and_load_again(stage: Stage) -> None:
 def test_init_reaps_and_passes_signals(stage: Stage) -> None:
     async def scene(on: Scene) -> None:
         box = await on.started("sh", "-c", "trap 'exit 3' TERM; while :; do sleep 0.05; done", init=True)
+        code, text = await on.exec(box, "sh", "-c", "tr '\\0' ' ' </proc/1/cmdline")
+        assert (code, text.split()[:4]) == (0, ["/sbin/docker-init", "--", "sh", "-c"])
         await asyncio.sleep(0.3)
         await on.containers.stop(box, signal=None, timeout=5)
         assert (await on.containers.get(box)).state.exit_code == 3

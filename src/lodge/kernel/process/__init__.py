@@ -7,3 +7,4 @@ from lodge.kernel.process.files import *  # noqa: F403
 from lodge.kernel.process.pidfd import *  # noqa: F403
 from lodge.kernel.process.scheduling import *  # noqa: F403
 from lodge.kernel.process.signals import *  # noqa: F403
+from lodge.kernel.process.title import *  # noqa: F403

@@ -22,7 +22,7 @@ from lodge.archive.source import DescriptorReader
 from lodge.archive.tree import TreeOptions, write_member, write_tree
 from lodge.errors import Exhausted, InvalidArgument, LodgeError, NotFound, StartFailed
 from lodge.kernel import capabilities, paths
-from lodge.kernel.process import set_keepcaps, set_name, setresgid, setresuid
+from lodge.kernel.process import set_keepcaps, set_title, setresgid, setresuid
 from lodge.runtime.failures import failed
 from lodge.runtime.files import names
 from lodge.runtime.files.entry import enter
@@ -54,7 +54,7 @@ def become_worker(sock: socket.socket) -> NoReturn:
         os.setsid()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)
-        set_name("lodge-files")
+        set_title(["lodge-files"])
         _serve(Link(sock, to_worker))
         status = 0
     finally:

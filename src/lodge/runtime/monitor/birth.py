@@ -7,11 +7,15 @@ import signal
 import socket
 from typing import NoReturn
 
-from lodge.kernel.process import set_child_subreaper, set_name, set_pdeathsig
+from lodge.kernel.process import set_child_subreaper, set_name, set_pdeathsig, set_title
+from lodge.runtime.contract import Dwelling
+from lodge.runtime.messages import SealedLaunch
 from lodge.runtime.monitor.keeper import Keeper, MakeDwelling
 from lodge.runtime.monitor.loop import Loop
 
 _IGNORED = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGPIPE, signal.SIGQUIT)
+# As much of an id as people are shown.
+_SHORT = 12
 
 
 def ignore_signals() -> None:
@@ -47,7 +51,12 @@ def become_monitor(sock: socket.socket, make_dwelling: MakeDwelling) -> NoReturn
     try:
         detach("lodge-monitor")
         set_child_subreaper(True)
-        serve(sock, make_dwelling)
+
+        def named(order: SealedLaunch) -> Dwelling:
+            set_title(["lodge-monitor", order.id[:_SHORT]])
+            return make_dwelling(order)
+
+        serve(sock, named)
         status = 0
     finally:
         # Never return into the code of the zygote, never run its exit handlers.

@@ -117,7 +117,7 @@ def _start(order: InitOrder, program: Program, gate: Gate) -> None:
             env = [f"{name}={value}" for name, value in program.env.items()]
             order.hooks.run("start_container", "created", os.getpid(), env)
         if order.plan.becoming.extras.reaper:
-            reaper.split(order.plan.becoming.preserve)
+            reaper.split(order.plan.becoming.preserve, order.plan.becoming.process.args)
         _execute(program, order.plan.becoming.preserve)
     except BaseException as error:
         os.write(gate.answer, handshake.failed(error))

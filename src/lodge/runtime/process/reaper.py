@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Sequence
 from typing import NoReturn
 
-from lodge.kernel.process import close_range, set_name
+from lodge.kernel.process import close_range, set_title
 
 # Those that the kernel sends a process for its own faults are not for the program.
 _OWN = {signal.SIGFPE, signal.SIGILL, signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGTRAP}
 
 
-def split(preserve: int) -> None:
-    """Return in a child that is to become the program; the caller itself reaps until that has ended."""
+def split(preserve: int, arguments: Sequence[str]) -> None:
+    """Return in a child that is to become the program; the caller itself reaps until that has ended.
+
+    `arguments` are the program's, which ps shows behind those of the init.
+    """
     everything = signal.valid_signals() - _OWN
     signal.pthread_sigmask(signal.SIG_SETMASK, everything)
     # SAFETY: the init has one thread; the parent's side never returns.
@@ -25,7 +29,7 @@ def split(preserve: int) -> None:
     if child:
         # The keeper waits for the end of its socket, which the child's execve brings.
         close_range(3 + preserve)
-        set_name("docker-init")
+        set_title(["/sbin/docker-init", "--", *arguments])
         _reap(child, everything)
     _lead_terminal()
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
