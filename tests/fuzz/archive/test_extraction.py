@@ -108,6 +108,7 @@ def test_nothing_outside_of_the_root_changes(
         if layer:
             options.whiteouts = OverlayWhiteouts(user=True)
         done = _extract(_archive(members, str(outside)), root, options)
+        root.chmod(0o700)
         assert _state(outside) == before
         assert [path.read_text() for path in canaries] == ["alive", "alive"]
         assert sorted(os.listdir(root.parents[1])) == ["canary", "deep", "outside"]

@@ -140,7 +140,7 @@ print(count)
 
 def test_killed_at_any_moment_it_opens_again(tmp_path: Path, project: Path) -> None:
     """hostile.md row 32, for the death of the process: whatever it was doing, the store opens whole."""
-    environment = {**os.environ, "PYTHONPATH": f"{project}/src:{project}"}
+    environment = {**os.environ, "PYTHONPATH": ":".join([f"{project}/src", str(project), *sys.path])}
     done = subprocess.run(
         [sys.executable, "-c", KILLED, str(tmp_path / "count"), "-1"],
         env=environment, capture_output=True, check=True, text=True,

@@ -49,10 +49,11 @@ class CopyingSnapshots(Shelf):
 
     def view(self, key: str, chain: Digest | None) -> None:
         """Copy as well: nothing else keeps the layers' whiteouts out of sight."""
-        self._make(key, chain)
-        os.close(os.open(os.path.join(self._path(key), _READ_ONLY), os.O_CREAT | os.O_CLOEXEC, 0o600))
+        self._make(key, chain, read_only=True)
 
-    def _make(self, key: str, chain: Digest | None, *, furnished: bool = False) -> None:
+    def _make(
+        self, key: str, chain: Digest | None, *, furnished: bool = False, read_only: bool = False
+    ) -> None:
         with self._leases.hold(), disk_full_is_exhausted("the container's files can't be made"):
             with self._leases.lock:
                 # Under the lease these stay, so the long copying needs no lock.
@@ -67,6 +68,8 @@ class CopyingSnapshots(Shelf):
             try:
                 if points:
                     os.symlink(os.path.relpath(points, path), os.path.join(path, "init"))
+                if read_only:
+                    os.close(os.open(os.path.join(path, _READ_ONLY), os.O_CREAT | os.O_CLOEXEC, 0o600))
                 self._fill(os.path.join(path, "fs"), self._lower(key, chain))
             except BaseException:
                 self._trash.throw(path)
