@@ -168,6 +168,8 @@ class Ingest:
         self._written = 0
         self._fd = -1
         self._spoiled = False
+        self._closed = False
+        self._sealed: Digest | None = None
         self.digest: Digest | None = None
 
     def __enter__(self) -> Self:
@@ -184,14 +186,19 @@ class Ingest:
 
     def close(self) -> None:
         """End the work: what was not committed goes, or stays to be resumed. Idempotent."""
-        if self._fd < 0:
+        if self._closed:
             return
-        os.close(self._fd)
-        self._fd = -1
+        self._closed = True
+        self._close_file()
         if self.digest is None and (self._spoiled or not self._resumable or not self._written):
             self._discard()
         if self._resumable:
             self._content.release(self._name)
+
+    def _close_file(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
 
     def offset(self) -> int:
         """Return how many bytes are there already: where a resumed download goes on."""
@@ -226,14 +233,21 @@ class Ingest:
                 done = os.write(self._fd, data)
 
     def seal(self) -> Digest:
-        """Check what was written against what was expected and return its digest, without placing it yet."""
-        digest = Digest.finish(self._hasher, self._algorithm)
-        if self._size is not None and self._written != self._size:
-            raise Corrupt(f"{self._expected}: {self._written} bytes instead of {self._size}")
-        if self._expected is not None and digest != self._expected:
-            self._spoiled = True
-            raise Corrupt(f"{self._expected}: the content has the digest {digest}")
-        return digest
+        """Check what was written against what was expected and return its digest, without placing it yet.
+
+        Nothing more can be written; the file is closed, so that many may wait for their commit. Idempotent.
+        """
+        if self._sealed is None:
+            digest = Digest.finish(self._hasher, self._algorithm)
+            if self._size is not None and self._written != self._size:
+                raise Corrupt(f"{self._expected}: {self._written} bytes instead of {self._size}")
+            if self._expected is not None and digest != self._expected:
+                self._spoiled = True
+                raise Corrupt(f"{self._expected}: the content has the digest {digest}")
+            os.fchmod(self._fd, 0o400)
+            self._close_file()
+            self._sealed = digest
+        return self._sealed
 
     def commit(self, *, announced: bool = False) -> Digest:
         """Put the blob in place and return its digest. Idempotent towards a blob that is there already.
@@ -241,14 +255,13 @@ class Ingest:
         Raises Corrupt for a wrong digest or size. `announced` says that the caller has marked it for the
         case of a loss of power, together with others.
         """
-        if self._fd < 0 or self.digest is not None:
+        if self._closed or self.digest is not None:
             raise Conflict("this ingest is finished")
         content, digest = self._content, self.seal()
         name = blob_marker(digest)
         if not announced:
             with disk_full_is_exhausted("a blob can't be stored"):
                 content.durability.announce([name])
-        os.fchmod(self._fd, 0o400)
         target = content.path(digest)
         with content.leases.lock:
             content.leases.touch(digest)

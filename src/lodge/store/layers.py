@@ -248,6 +248,9 @@ class Layers:
     def _complete(self, staged: Staged, parent: Digest | None) -> None:
         """Fill in from the layers below what the tar of this one left out."""
         below = [os.path.join(self._directory, layer.chain.hex, "fs") for layer in self.stack(parent)]
+        if not (staged.extracted.implicit or staged.extracted.missing_links):
+            # Only the root itself is asked for, and that is the top layer's.
+            below = below[:1]
         root = os.open(staged.files, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             with Merged(below, user_xattrs=self._user_xattrs) as merged:

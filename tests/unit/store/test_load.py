@@ -276,6 +276,36 @@ def test_damaged_archives_are_refused_or_loaded(store: Store, data: st.DataObjec
         return
 
 
+def test_archives_that_only_fill_the_memory_are_refused(store: Store) -> None:
+    class Endless:
+        """Members without end: small documents, and links with long names."""
+
+        def __init__(self, *members: bytes) -> None:
+            self.members = members
+
+        def read(self, size: int, /) -> bytes:
+            return b"".join(self.members) * 100
+
+    document = tar(entry("x" * 90, b"{}"))[:1024]
+    link = tar(entry("l" * 90, "t" * 90, "link"))[:512]
+    for endless in (Endless(document), Endless(link), Endless(document, link)):
+        with pytest.raises(Corrupt, match="too many members"):
+            store.archives.load(endless)
+
+
+def test_many_layers_take_few_descriptors(store: Store) -> None:
+    import resource
+
+    layers = [tar(entry(f"f{n}", b"x" * 600)) for n in range(60)]
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 40, before[1]))
+    try:
+        store.archives.load(io.BytesIO(docker_archive(layers, ["busybox"])))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert len(shown(store, BUSYBOX)) == 60
+
+
 def test_progress_is_told(store: Store) -> None:
     seen: list[tuple[str, int, int]] = []
     big = tar(entry("f", os.urandom(1 << 20)))

@@ -35,6 +35,7 @@ from lodge.store.leases import Leases
 from lodge.store.references import References
 
 _DOCUMENTS_CAP = 64 << 20
+_MEMBER_COST = 1 << 10
 _SMALL = 64 << 10
 LoadProgress = Callable[[str, int, int], None]
 """Called with the name of a member, and of its bytes how many are done and how many there are."""
@@ -95,6 +96,10 @@ class Loader:
         documents = Documents()
         room = _DOCUMENTS_CAP
         for member in reader:
+            # Each costs memory, whatever it is (CVE-2026-47262 and its kin).
+            room -= _MEMBER_COST + len(member.name) + len(member.link)
+            if room < 0:
+                raise Corrupt("the archive holds too many members to be an image archive")
             path = os.fsdecode(clean(member.name))
             if member.type in (header.SYMLINK, header.HARDLINK):
                 documents.alias(path, os.fsdecode(member.link), symbolic=member.type == header.SYMLINK)
@@ -102,8 +107,6 @@ class Loader:
                 continue
             elif member.size <= CONFIG_CAP and not _is_layer(reader, member):
                 room -= member.size
-                if room < 0:
-                    raise Corrupt("the archive holds too many documents to be an image archive")
                 documents.add(path, reader.data(CONFIG_CAP))
             else:
                 arrivals.receive(path, member, reader, progress)
@@ -205,6 +208,7 @@ class _Arrivals:
             pipe.finish()
         for future in work:
             future.result()
+        arrival.ingest.seal()
 
     def check(self) -> None:
         """Compare digests with what the members' names claim, and learn what there is."""

@@ -62,13 +62,15 @@ class OverlaySnapshots(Shelf):
         with self._leases.lock, disk_full_is_exhausted("the container's files can't be made"):
             lower = self._layers.lower_directories(chain)
             top = os.stat(lower[0]) if lower else None
-            points = self._furnished.directory(chain) if furnished else ""
+            on_host = self._layers.on_host(chain)
+            # A lower directory inside another one, and all are inside "/", is refused by the kernel (ELOOP).
+            points = self._furnished.directory(chain) if furnished and not on_host else ""
             self._begin(key)
             if writable:
                 os.mkdir(path + "/upper", 0o755)
                 os.mkdir(path + "/work", 0o700)
                 self._copy_root(path + "/upper", top or self._empty_status)
-                if self._layers.on_host(chain):
+                if on_host:
                     self._hide_store(path + "/upper")
             if points:
                 os.symlink(os.path.relpath(points, path), path + "/init")
