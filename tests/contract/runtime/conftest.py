@@ -126,7 +126,7 @@ class House:
     def close(self) -> None:
         """End what is left."""
         for talk in self._talks:
-            talk.close()
+            talk.end()
         for monitor in self._monitors:
             monitor.kill()
             monitor.wait()

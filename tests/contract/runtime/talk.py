@@ -8,8 +8,8 @@ import struct
 import time
 from typing import Any, TypeVar
 
-from lodge.runtime.link import MonitorLink
-from lodge.runtime.messages import Answer, Attach, Event, Execute, Failed, Request
+from lodge.runtime.link import LinkBroken, MonitorLink
+from lodge.runtime.messages import Answer, Attach, Event, Execute, Failed, Request, Signal
 from lodge.spec.runtime import Process
 
 PATIENCE = 20.0
@@ -105,6 +105,15 @@ class Talk:
     def close(self) -> None:
         """Leave."""
         self.link.close()
+
+    def end(self) -> None:
+        """End the container, if it is still there, and leave."""
+        try:
+            self.post(Signal, number=9)
+            self.ended()
+        except (LinkBroken, AssertionError):
+            pass
+        self.close()
 
 
 class Client:

@@ -46,6 +46,10 @@ class Encoder:
         """Where the entry ends in which the place `at` lies."""
         return entries.find(b"\n", at) + 1 or len(entries)
 
+    def lines(self, entries: bytes) -> int:
+        """How many lines some entries of whole lines hold."""
+        return entries.count(b"\n")
+
 
 def _escape(text: bytes) -> bytes:
     """The contents of a JSON string as Docker writes it, newlines left as they are."""

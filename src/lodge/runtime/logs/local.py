@@ -53,6 +53,10 @@ class Encoder:
             end += _HEADER.size + sum(_HEADER.unpack_from(entries, end)[2:4]) + _LENGTH.size
         return end
 
+    def lines(self, entries: bytes) -> int:
+        """How many lines some entries of whole lines hold."""
+        return count_lines(entries)
+
 
 class Decoder:
     """Turns blocks of whole records into what is shown."""
@@ -72,15 +76,7 @@ class Decoder:
 
     def count(self, block: bytes) -> int:
         """How many lines end in a block of whole records."""
-        total = at = 0
-        while at < len(block):
-            end = _record_end(block, at)
-            if block[at] == _MAGIC:
-                _, _, skipped, length, _ = _HEADER.unpack_from(block, at)
-                start = at + _HEADER.size + skipped
-                total += block.count(b"\n", start, start + length)
-            at = end
-        return total
+        return count_lines(block)
 
     def first_time(self, block: bytes) -> int | None:
         """The time of the first record; None when there is none."""
@@ -141,6 +137,19 @@ class Decoder:
             text = text[newline:]
             self.skip -= 1
         return text
+
+
+def count_lines(block: bytes) -> int:
+    """How many lines end in a block of whole records."""
+    total = at = 0
+    while at < len(block):
+        end = _record_end(block, at)
+        if block[at] == _MAGIC:
+            _, _, skipped, length, _ = _HEADER.unpack_from(block, at)
+            start = at + _HEADER.size + skipped
+            total += block.count(b"\n", start, start + length)
+        at = end
+    return total
 
 
 def _record_end(buffer: bytes, at: int) -> int:

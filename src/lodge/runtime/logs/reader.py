@@ -21,6 +21,8 @@ _BLOCK = 256 * 1024
 # No entry is longer: what is, is rubbish and is dropped.
 _LONGEST = 32 << 20
 _GZIP = 31
+# A writer that rotates without a pause must not keep a reader from ever beginning.
+_ATTEMPTS = 20
 
 
 class Decoder(Protocol):
@@ -154,23 +156,33 @@ class LogReader:
         self._files = []
 
     def _open_files(self) -> list[_File]:
-        """All files, the oldest first.
+        """All files, the oldest first: as they were at one moment, since they may be rotated meanwhile."""
+        for _ in range(_ATTEMPTS):
+            before = self._names()
+            files = self._open_each()
+            if self._names() == before:
+                return files
+            for file in files:
+                file.close()
+        return self._open_each()
 
-        Opened from the newest on: a rotation meanwhile can then only show a file twice, which its inode
-        tells, and never hide one.
-        """
+    def _names(self) -> list[tuple[str, int]]:
+        """The files' names and inodes: the same before and after says that nothing was rotated between."""
+        prefix = os.path.basename(self._spec.path)
+        try:
+            with os.scandir(self.directory) as entries:
+                return sorted((each.name, each.inode()) for each in entries if each.name.startswith(prefix))
+        except FileNotFoundError:
+            return []
+
+    def _open_each(self) -> list[_File]:
         files: list[_File] = []
         for number in range(max(self._spec.max_files, 1) + 1):
             path = f"{self._spec.path}.{number}" if number else self._spec.path
             file = _open(path)
-            if file is None:
-                if number:
-                    break
-                continue
-            if any(file.identity == other.identity for other in files):
-                file.close()
-                continue
-            files.append(file)
+            # A number may be missing for the moment in which a rotation moves its file on.
+            if file is not None:
+                files.append(file)
         files.reverse()
         return files
 

@@ -32,6 +32,9 @@ class Encoder(Protocol):
     def boundary(self, entries: bytes, at: int) -> int:
         """Where the entry ends in which the place `at` lies."""
 
+    def lines(self, entries: bytes) -> int:
+        """How many lines some entries of whole lines hold."""
+
 
 _ENCODERS: dict[str, Callable[[dict[str, str]], Encoder]] = {
     "json-file": json_file.Encoder,
@@ -69,7 +72,9 @@ class LogSink:
 
     def _append(self, file: RotatingFile, stream: int, group: bytes, now: int) -> None:
         try:
-            self._append_entries(file, self._encoder.encode(stream, group, now))
+            while group:
+                written = self._append_fitting(file, stream, group, now)
+                group = group[written:]
         except OSError as error:
             self.dropped += len(group)
             self._report(error.strerror or str(error))
@@ -78,19 +83,28 @@ class LogSink:
                 self._in_trouble = False
                 self._on_trouble("", self.dropped)
 
-    def _append_entries(self, file: RotatingFile, entries: bytes) -> None:
-        while entries:
+    def _append_fitting(self, file: RotatingFile, stream: int, group: bytes, now: int) -> int:
+        """Write as much of a group as the file holds; how much that was.
+
+        The rest gets a time of its own: readers tell rotated files apart by the time of their first entry.
+        """
+        room = file.room
+        if room is not None and room <= 0:
+            file.rotate()
             room = file.room
-            if room is not None and room <= 0:
-                file.rotate()
-                room = file.room
-            end = (
-                len(entries)
-                if room is None or room >= len(entries)
-                else self._encoder.boundary(entries, room)
-            )
-            file.write(entries[:end])
-            entries = entries[end:]
+        if room is None:
+            file.write(self._encoder.encode(stream, group, now))
+            return len(group)
+        # Entries are never shorter than their text, so no more than this can fit.
+        group = group[: group.find(b"\n", room) + 1 or len(group)]
+        entries = self._encoder.encode(stream, group, now)
+        if len(entries) > room:
+            entries = entries[: self._encoder.boundary(entries, room)]
+        file.write(entries)
+        lines = self._encoder.lines(entries)
+        if b"\n" not in group or lines == group.count(b"\n"):
+            return len(group)
+        return len(group) - len(group.split(b"\n", lines)[-1])
 
     def _report(self, message: str) -> None:
         now = time.monotonic()

@@ -11,6 +11,8 @@ from lodge.spec.streams import STDERR, STDOUT, header
 
 BOTH = frozenset((STDOUT, STDERR))
 _SECOND = 1_000_000_000
+# A clock that stands still for so long has only a coarse tick; one that goes back further was set.
+_BURST = 1_000_000
 _TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?Z", re.ASCII)
 
 
@@ -70,7 +72,7 @@ class Stamper:
         self._last = 0
 
     def stamp(self, ns: int) -> bytes:
-        """2006-01-02T15:04:05.123456789Z; never the same twice in a row, never ending in 0.
+        """2006-01-02T15:04:05.123456789Z; never the same twice, never ending in 0.
 
         Docker leaves trailing zeros out where it writes and has nine digits where it shows: a time that ends
         in no zero is right for both.
@@ -83,10 +85,10 @@ class Stamper:
         return f"{self._text}.{fraction:09d}Z".encode()
 
     def distinct(self, ns: int) -> int:
-        """The time, or one a little later that differs from the last and does not end in 0."""
+        """The time, or one a little later that no other was given lately and that does not end in 0."""
+        if 0 <= self._last - ns < _BURST:
+            ns = self._last + 1
         ns += ns % 10 == 0
-        if ns == self._last:
-            ns += 2 if ns % 10 == 9 else 1
         self._last = ns
         return ns
 

@@ -183,6 +183,20 @@ def test_follower_misses_nothing_over_rotations(tmp_path: Path, driver: str, com
     assert seen == written
 
 
+def test_follower_keeps_identical_files_apart(tmp_path: Path, driver: str) -> None:
+    """Chunks of equal lines that span many files: only the times tell which was read."""
+    spec = spec_of(tmp_path, driver, max_size=40_000, max_files=500, compress=True)
+    sink = sink_of(spec)
+    reader = LogReader(spec, View(framed=False), follow=True)
+    seen = 0
+    for _ in range(10):
+        sink.write(STDOUT, b"the same\n" * 5000)
+        seen += len(read_all(reader))
+    sink.close()
+    assert seen + len(read_all(reader)) == 10 * 9 * 5000
+    reader.close()
+
+
 def test_follower_may_be_there_before_the_file(tmp_path: Path, driver: str) -> None:
     spec = spec_of(tmp_path, driver)
     reader = LogReader(spec, View(framed=False), follow=True)
