@@ -27,11 +27,13 @@ class DeliveredDwelling:
         order: SealedLaunch,
         midwife: Midwife,
         cgroup: Cgroup,
+        limited: bool,
         make_whole: Callable[[], ProcessDwelling],
     ) -> None:
         self._order = order
         self._midwife = midwife
         self._cgroup = cgroup
+        self._limited = limited
         self._make_whole = make_whole
         self._whole_dwelling: ProcessDwelling | None = None
         self._init: ChildProgram | None = None
@@ -77,6 +79,13 @@ class DeliveredDwelling:
     def oom_kills(self) -> int:
         """See the contract."""
         return self._cgroup.oom_kills()
+
+    def oom_event_fd(self) -> int | None:
+        """Readable when memory ran out; None without a limit, or where the kernel can't tell."""
+        try:
+            return self._cgroup.oom_event_fd() if self._limited else None
+        except OSError:
+            return None
 
     def remove(self) -> None:
         """See the contract."""

@@ -24,6 +24,7 @@ from lodge.runtime.messages import Answer, Done, SealedLaunch
 from lodge.runtime.monitor.execs import Execs
 from lodge.runtime.monitor.hub import Hub
 from lodge.runtime.monitor.loop import Loop
+from lodge.runtime.monitor.memory import MemoryWatch, TellsOfMemory
 from lodge.runtime.monitor.order import outline_of
 from lodge.runtime.monitor.session import Session
 
@@ -49,6 +50,7 @@ class Keeper:
         # The request after whose failure there is nothing to keep any more.
         self._decisive: messages.Request | None = None
         self._oom_kills = 0
+        self._memory: MemoryWatch | None = None
         self._cpu_ns = 0
         self._peak_memory = 0
         self._over = False
@@ -113,6 +115,7 @@ class Keeper:
             on_detach=lambda: self.hub.broadcast(messages.Detached()),
             on_client_gone=self._client_gone,
         )
+        self._watch_memory()
         record.init = exit_record.ProcessIdentity.of(program.pid)
         exit_record.write_record(order.state_dir, exit_record.MONITOR_RECORD, record)
         self._state = states.after(self._state, states.Event.MADE)
@@ -292,9 +295,18 @@ class Keeper:
                 self.hub.broadcast(messages.OutOfMemory())
         return self._oom_kills
 
+    def _watch_memory(self) -> None:
+        dwelling: object = self._dwelling
+        if isinstance(dwelling, TellsOfMemory):
+            fd = dwelling.oom_event_fd()
+            if fd is not None:
+                self._memory = MemoryWatch(self._loop, fd, self._count_oom_kills)
+
     def _clear_dwelling(self) -> None:
         """The program has ended: so does everything else in the dwelling, then the dwelling."""
         self._count_oom_kills()
+        if self._memory is not None:
+            self._memory.close()
         dwelling, self._dwelling = self._dwelling, None
         if dwelling is not None:
             if self._order is not None and self._order.measure:

@@ -18,8 +18,17 @@ from lodge.spec.runtime import Namespace, RuntimeConfig, decode_config
 T = TypeVar("T")
 
 
+class _MemoryOutline(Struct):
+    limit: int | None = None
+
+
+class _ResourcesOutline(Struct):
+    memory: _MemoryOutline | None = None
+
+
 class _LinuxOutline(Struct, rename="camel"):
     cgroups_path: str = ""
+    resources: _ResourcesOutline | None = None
     namespaces: list[Namespace] = []
 
 
@@ -32,6 +41,12 @@ class Outline(Struct):
     def cgroups_path(self) -> str:
         """Where the control group is."""
         return self.linux.cgroups_path if self.linux else ""
+
+    @property
+    def limits_memory(self) -> bool:
+        """Whether the container alone can run out of memory."""
+        resources = self.linux.resources if self.linux else None
+        return bool(resources and resources.memory and (resources.memory.limit or 0) > 0)
 
     @property
     def joins_user_namespace(self) -> bool:

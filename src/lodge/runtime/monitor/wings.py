@@ -44,7 +44,9 @@ class Wings:
         if outline.joins_user_namespace:
             return self._process(order, for_parent=False)
         group = self._hierarchy.group(cgroup_path(outline.cgroups_path, order.id))
-        return DeliveredDwelling(order, midwife, group, lambda: self._process(order, for_parent=False))
+        return DeliveredDwelling(
+            order, midwife, group, outline.limits_memory, lambda: self._process(order, for_parent=False)
+        )
 
     def for_midwife(self, order: SealedLaunch) -> Dwelling:
         """The dwelling that a midwife makes for her monitor."""
