@@ -63,7 +63,7 @@ class Box:
             },
             "mounts": [dict(mount) for mount in MOUNTS],
             "linux": {
-                "cgroupsPath": f"/lodge-test-{os.getpid()}/{os.getpid()}-{directory.name}",
+                "cgroupsPath": f"/lodge-box-{os.getpid()}/{directory.name}",
                 "namespaces": [{"type": kind} for kind in NAMESPACES],
             },
         }
@@ -187,7 +187,6 @@ def make_box(
     tmp_path: Path, busybox: Path, hierarchy: Hierarchy, request: pytest.FixtureRequest
 ) -> Iterator[Callable[..., Box]]:
     boxes: list[Box] = []
-    mounts_before = Path("/proc/self/mountinfo").read_text()
 
     def make(root: Path | None = None) -> Box:
         directory = tmp_path / f"box{len(boxes)}-{abs(hash(request.node.name)) % 10**8}"
@@ -199,8 +198,8 @@ def make_box(
     for box in boxes:
         box.remove()
         assert not hierarchy.group(box.linux["cgroupsPath"]).exists()
-    assert Path("/proc/self/mountinfo").read_text() == mounts_before
-    hierarchy.group(f"/lodge-test-{os.getpid()}").remove()
+    assert str(tmp_path) not in Path("/proc/self/mountinfo").read_text()
+    hierarchy.group(f"/lodge-box-{os.getpid()}").remove()
 
 
 @pytest.fixture
