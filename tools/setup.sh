@@ -47,6 +47,8 @@ system_packages() {
         want libc6-dev test -e /usr/include/stdlib.h
         want iproute2 has ip
         want util-linux has unshare
+        want mount has mount
+        want e2fsprogs has lsattr
         want procps has ps
         want curl has curl
     fi
