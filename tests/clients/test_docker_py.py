@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import socket
 import tarfile
@@ -28,6 +29,7 @@ def client(lodged: Lodged) -> Iterator[docker.DockerClient]:
     made = docker.DockerClient(base_url=lodged.host)
     yield made
     made.close()
+    gc.collect()  # while the marks above hold
 
 
 @pytest.fixture
