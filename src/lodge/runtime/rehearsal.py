@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import os
 import socket
-from typing import Any
 
 import msgspec
 
-from lodge.kernel.process import set_child_subreaper, set_name, set_pdeathsig
-from lodge.runtime.contract import StdioRequest, Streams
-from lodge.runtime.link import MonitorLink
-from lodge.runtime.messages import Attach, Execute, Launch, LogSpec, Message, Query, Start
+from lodge.kernel.process import pidfd_open, set_child_subreaper, set_pdeathsig
+from lodge.runtime.link import Link, MonitorLink
+from lodge.runtime.messages import Attach, Done, Launch, LogSpec, Query, SealedLaunch, Start, decoder_of
 from lodge.runtime.monitor.keeper import Keeper
 from lodge.runtime.monitor.loop import Loop
+from lodge.runtime.monitor.midwife import Midwife
+from lodge.runtime.monitor.wings import Wings
 from lodge.spec.mount import Mount
 from lodge.spec.runtime import Linux, Namespace, Process, RuntimeConfig
 
@@ -29,20 +29,28 @@ _TIMES = 20
 _PATIENCE = 0.5
 
 
-class _Part:
-    """A program that is played: two pipes and the pid of this process. It ends when `end` is called."""
+class _Actor:
+    """A program that is played by a fork, with pipes that this process keeps both ends of."""
 
     def __init__(self) -> None:
-        self.pid = os.getpid()
-        stdin, stdin_writer = os.pipe2(os.O_CLOEXEC)
+        self._stdin, stdin = os.pipe2(os.O_CLOEXEC)
         stdout, self._stdout = os.pipe2(os.O_CLOEXEC)
         stderr, self._stderr = os.pipe2(os.O_CLOEXEC)
-        self.streams = Streams(stdin=stdin_writer, stdout=stdout, stderr=stderr)
-        self._stdin = stdin
-        self._alive, self._end = os.pipe2(os.O_CLOEXEC)
+        waiting, self._end = os.pipe2(os.O_CLOEXEC)
+        # SAFETY: the zygote has one thread; the child only waits for its end.
+        self.pid = os.fork()
+        if self.pid == 0:
+            os.close(self._end)
+            os.read(waiting, 1)
+            os._exit(0)
+        os.close(waiting)
+        self._far_ends = (pidfd_open(self.pid), stdin, stdout, stderr)
 
-    def fileno(self) -> int:
-        return self._alive
+    def take_the_stage(self, midwife: Link) -> None:
+        """Say what a midwife says when she has made a container."""
+        midwife.send(Done(request=1, pid=self.pid), self._far_ends)
+        for fd in self._far_ends:
+            os.close(fd)
 
     def speak(self) -> None:
         """Write what programs write."""
@@ -54,116 +62,55 @@ class _Part:
         for fd in (self._stdin, self._stdout, self._stderr, self._end):
             os.close(fd)
 
-    def reap(self) -> int:
-        return 0
 
-    def signal(self, number: int) -> None:
-        """Nothing is played of it."""
-
-    def resize(self, rows: int, columns: int) -> None:
-        """Nothing is played of it."""
-
-    def close(self) -> None:
-        os.close(self._alive)
-
-
-class _Stage:
-    """A dwelling that is played."""
-
-    def __init__(self) -> None:
-        self.parts: list[_Part] = []
-
-    def create(self, _stdio: StdioRequest) -> _Part:
-        self.parts.append(_Part())
-        return self.parts[-1]
-
-    def start(self) -> None:
-        """Nothing is played of it."""
-
-    def execute(self, _process: Process, stdio: StdioRequest, _extras: Any = None) -> _Part:
-        return self.create(stdio)
-
-    def signal_all(self, number: int) -> None:
-        """Nothing is played of it."""
-
-    def pause(self) -> None:
-        """Nothing is played of it."""
-
-    def resume(self) -> None:
-        """Nothing is played of it."""
-
-    def update(self, resources: Any) -> None:
-        """Nothing is played of it."""
-
-    def stats(self) -> dict[str, int]:
-        return {}
-
-    def processes(self) -> list[int]:
-        return []
-
-    def oom_kills(self) -> int:
-        return 0
-
-    def remove(self) -> None:
-        """Nothing is played of it."""
-
-
-def rehearse(directory: str) -> None:
-    """Play, in a directory that is made for it and removed after."""
+def rehearse(directory: str, wings: Wings) -> None:
+    """Play, in a directory that is made for it and removed after. SIGCHLD must do what it does by default."""
     os.makedirs(directory, 0o700)
     try:
         for _ in range(_TIMES):
             # What the birth of a monitor calls; for this process it changes nothing.
             set_pdeathsig(0)
             set_child_subreaper(False)
-            set_name("lodge-zygote")
-            _play(directory)
+            _play(directory, wings)
     finally:
         for name in os.listdir(directory):
             os.unlink(os.path.join(directory, name))
         os.rmdir(directory)
 
 
-def _play(directory: str) -> None:
-    stage = _Stage()
+def _play(directory: str, wings: Wings) -> None:
     loop = Loop()
     loop.later(_PATIENCE, loop.stop)
-    keeper = Keeper(loop, lambda _order: stage)
+    hers, ours = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    midwife, prompter = Midwife.played(hers), Link(ours, decoder_of(SealedLaunch | Start))
+    keeper = Keeper(loop, lambda order: wings.dwelling(order, midwife))
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     keeper.serve(theirs)
     engine = MonitorLink(ours)
-    script: list[Message] = [
-        _order(directory),
-        Attach(request=2, stdin=True),
-        Start(request=3),
-        Query(request=4),
-        Execute(request=5, exec_id="x", process=Process(cwd="/", args=["x"]), stdin=True),
-    ]
-    clients: list[socket.socket] = []
+    actor = _Actor()
+    actor.take_the_stage(prompter)
+    client, far_end = socket.socketpair()
+    client.send(b"input\n")
+    script = (_order(directory), Attach(request=2, stdin=True), Start(request=3), Query(request=4))
     for message in script:
-        fds = []
-        if isinstance(message, Attach | Execute):
-            client, far_end = socket.socketpair()
-            clients += [client, far_end]
-            client.send(b"input\n")
-            fds = [far_end.fileno()]
-        engine.send(message, fds)
+        if isinstance(message, Start):
+            prompter.send(Done(request=3))
+        engine.send(message, [far_end.fileno()] if isinstance(message, Attach) else [])
         loop.turn()
         engine.receive()
-    for part in stage.parts:
-        part.speak()
-        loop.turn()
-    for part in reversed(stage.parts):
-        part.end()
-        loop.turn()
+    actor.speak()
+    loop.turn()
+    actor.end()
     loop.run()
     engine.close()
-    for client in clients:
-        client.close()
+    prompter.close()
+    client.close()
+    far_end.close()
 
 
 def _order(directory: str) -> Launch:
-    linux = Linux(cgroups_path="/x", namespaces=[Namespace(type="pid")])
+    # No group of this name is made.
+    linux = Linux(cgroups_path="/lodge-rehearsal", namespaces=[Namespace(type="pid")])
     return Launch(
         request=1,
         id="rehearsal",

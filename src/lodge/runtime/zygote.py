@@ -42,11 +42,11 @@ def main() -> None:
     control = socket.socket(fileno=CONTROL_FD)
     settings = msgspec.json.decode(sys.argv[1], type=Settings)
     set_title(["lodge-zygote", settings.exec_root])
-    # The kernel collects the children.
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     ignore_signals()
     wings = Wings(settings)
-    rehearse(os.path.join(settings.exec_root, f"rehearsal-{os.getpid()}"))
+    rehearse(os.path.join(settings.exec_root, f"rehearsal-{os.getpid()}"), wings)
+    # From here on the kernel collects the children.
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     # What lives now lives for ever: the collector of a child shall not write to these shared pages.
     gc.collect()
     gc.freeze()

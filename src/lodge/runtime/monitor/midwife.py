@@ -51,6 +51,11 @@ class Midwife:
         theirs.close()
         return cls(Link(ours, _from_midwife))
 
+    @classmethod
+    def played(cls, sock: socket.socket) -> Midwife:
+        """One whose part is spoken by whoever has the other end of a socket."""
+        return cls(Link(sock, _from_midwife))
+
     def create(self, order: SealedLaunch) -> ChildProgram:
         """Have the container made up to right before its program; errors as `Dwelling.create`."""
         done, fds = self._ask(order)
