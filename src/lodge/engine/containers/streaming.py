@@ -90,7 +90,7 @@ def _drop_vanished(resident: Resident) -> None:
     """Let go of early clients that have hung up, so that nobody can pile them up."""
     poller = select.poll()
     for _request, fd in resident.early:
-        poller.register(fd, select.POLLRDHUP | select.POLLHUP)
+        poller.register(fd, select.POLLHUP)
     gone = {fd for fd, _events in poller.poll(0)}
     for _request, fd in resident.early:
         if fd in gone:
