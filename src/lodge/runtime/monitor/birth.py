@@ -42,7 +42,11 @@ def serve(sock: socket.socket, make_dwelling: MakeDwelling) -> None:
     keeper = Keeper(loop, make_dwelling)
     loop.on_child(keeper.reap)
     keeper.serve(sock)
-    loop.run()
+    try:
+        loop.run()
+    except Exception as error:
+        keeper.give_up(error)
+        loop.run()
 
 
 def become_monitor(sock: socket.socket, make_dwelling: MakeDwelling) -> NoReturn:

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from lodge.errors import Conflict, InvalidArgument
+from lodge.errors import Conflict, Internal, InvalidArgument
 from lodge.runtime import exit_record, messages, states
 from lodge.runtime.contract import Dwelling, StdioRequest
 from lodge.runtime.failures import failed
@@ -336,6 +336,10 @@ class Keeper:
         if session is not None:
             session.close()
         self._conclude(code, "\n".join([str(error), *getattr(error, "__notes__", [])]))
+
+    def give_up(self, error: Exception) -> None:
+        """A defect of the monitor itself: end the container, and let its record say why."""
+        self._abandon(Internal(f"the container's monitor failed: {type(error).__name__}: {error}"))
 
     def _conclude(self, code: int, error: str) -> None:
         """Write the record, tell, and stay only until everybody has read everything."""

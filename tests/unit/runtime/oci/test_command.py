@@ -39,8 +39,7 @@ def runtime(tmp_path: Path, script: str) -> Runtime:
     ("said", "message", "code"),
     [
         (
-            "runc create failed: unable to start container process: "
-            'exec: \\"x\\": executable file not found in $PATH',
+            'runc create failed: exec failed: exec: \\"x\\": executable file not found in $PATH',
             'exec: "x": executable file not found in $PATH',
             127,
         ),
