@@ -1,1 +1,0 @@
-"""Hostile clients against the API."""
