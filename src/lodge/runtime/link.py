@@ -38,6 +38,8 @@ class Link:
         self._decoder = decoder
         self._queue: deque[tuple[bytes, list[int]]] = deque()
         self.ended = False
+        # Nothing can be sent any more; what the other side sent before may still be received.
+        self._mute = False
 
     def fileno(self) -> int:
         """The socket's fd; -1 when closed."""
@@ -51,7 +53,8 @@ class Link:
     def send(self, message: messages.Message, fds: Sequence[int] = ()) -> None:
         """Send, or queue where the socket is full (then call `flush` when it can be written).
 
-        The fds stay the caller's, who may close them at once. LinkBroken when the other side is gone.
+        The fds stay the caller's, who may close them at once. LinkBroken when the other side is gone: what it
+        sent before can still be received.
         """
         text = messages.encode(message)
         if len(text) > _INLINE:
@@ -70,7 +73,7 @@ class Link:
             os.close(fd)
 
     def _send(self, text: bytes, fds: Sequence[int]) -> None:
-        if self.ended:
+        if self.ended or self._mute:
             raise LinkBroken("the link has ended")
         if not self._queue:
             try:
@@ -79,7 +82,7 @@ class Link:
             except BlockingIOError:
                 pass
             except OSError as error:
-                raise self._broken(error) from error
+                raise self._muted(error) from error
         if len(self._queue) >= _BACKLOG:
             raise self._broken("the other side does not read")
         self._queue.append((text, [os.dup(fd) for fd in fds]))
@@ -93,7 +96,7 @@ class Link:
             except BlockingIOError:
                 return False
             except OSError as error:
-                raise self._broken(error) from error
+                raise self._muted(error) from error
             self._queue.popleft()
             _close_all(fds)
         return True
@@ -131,6 +134,12 @@ class Link:
         except (msgspec.DecodeError, OSError) as error:
             _close_all(fds)
             raise self._broken(f"a message can't be read: {error}") from error
+
+    def _muted(self, reason: OSError) -> LinkBroken:
+        self._mute = True
+        while self._queue:
+            _close_all(self._queue.popleft()[1])
+        return LinkBroken(f"the other side does not listen any more: {reason}")
 
     def _broken(self, reason: object) -> LinkBroken:
         self.ended = True

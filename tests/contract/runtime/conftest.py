@@ -21,6 +21,8 @@ from tests.contract.runtime.talk import Talk
 
 HOST_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 EXTERNAL = {"crun": "/tmp/peers/bin/crun", "runc": "/tmp/peers/bin/runc"}
+# Of this run alone: others may run at the same time.
+GROUP = f"lodge-contract-{os.getpid()}"
 PROJECT = Path(__file__).resolve().parents[3]
 
 
@@ -81,7 +83,7 @@ class House:
                 Mount(destination="/tmp", type="tmpfs", source="tmpfs", options=["mode=1777"]),
             ],
             linux=Linux(
-                cgroups_path=f"/lodge-contract/{name}",
+                cgroups_path=f"/{GROUP}/{name}",
                 namespaces=[Namespace(type=kind) for kind in ("pid", "mount", "ipc", "uts", "network")],
             ),
         )
@@ -159,7 +161,7 @@ def launcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launcher]:
     launcher.open()
     yield launcher
     launcher.close()
-    for group in glob.glob("/sys/fs/cgroup/*/lodge-contract"):
+    for group in glob.glob(f"/sys/fs/cgroup/*/{GROUP}"):
         os.rmdir(group)
 
 

@@ -103,6 +103,17 @@ def test_end_is_told_after_the_last_message(pair: Pair) -> None:
         engine.send(Start(request=1))
 
 
+def test_last_words_are_read_although_no_answer_reaches_the_speaker(pair: Pair) -> None:
+    engine, monitor = pair
+    engine.send(Query(request=1))
+    engine.send(Start(request=2))
+    engine.close()
+    with pytest.raises(LinkBroken, match="does not listen"):
+        monitor.send(Done(request=1))
+    assert [message.request for message, _ in monitor.receive()] == [1, 2]
+    assert monitor.ended
+
+
 @pytest.mark.parametrize(
     "text", [b"rubbish", b"{}", b'{"type":"Nonsense","request":1}', b'{"type":"Start"}', b"@"]
 )

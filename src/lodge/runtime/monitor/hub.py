@@ -57,7 +57,9 @@ class Hub:
         try:
             link.send(message)
         except LinkBroken:
-            self._drop(link)
+            # An engine that died may have said more before: it is dropped when all that is read.
+            if link.ended or self._on_silence is not None:
+                self._drop(link)
             return
         if link.backlog:
             self._loop.change(link.fileno(), READ | WRITE)
@@ -97,11 +99,9 @@ class Hub:
 
     def _ready(self, link: EngineLink, events: int) -> None:
         try:
-            if events & WRITE and link.flush():
-                self._loop.change(link.fileno(), READ)
-                if self._on_silence is not None:
-                    self._drop(link)
-                    return
+            if events & WRITE and self._flushed(link) and self._on_silence is not None:
+                self._drop(link)
+                return
             received = link.receive() if events & ~WRITE else []
         except LinkBroken:
             self._drop(link)
@@ -110,6 +110,16 @@ class Hub:
             self._handle(link, message, fds)
         if link.ended:
             self._drop(link)
+
+    def _flushed(self, link: EngineLink) -> bool:
+        """Send what waits; whether nothing waits any more (also because nobody listens)."""
+        try:
+            done = link.flush()
+        except LinkBroken:
+            done = True
+        if done:
+            self._loop.change(link.fileno(), READ)
+        return done
 
     def _drop(self, link: EngineLink) -> None:
         if link in self._links:
