@@ -18,6 +18,7 @@ libc.syscall.restype = ctypes.c_long
 
 # name: (x86_64, aarch64)
 _NUMBERS = {
+    "rt_sigaction": (13, 134),
     "capget": (125, 90),
     "capset": (126, 91),
     "personality": (135, 92),
@@ -57,6 +58,7 @@ def _number(name: str) -> int:
     return -1 if column is None else _NUMBERS[name][column]
 
 
+SYS_RT_SIGACTION = _number("rt_sigaction")
 SYS_CAPGET = _number("capget")
 SYS_CAPSET = _number("capset")
 SYS_PERSONALITY = _number("personality")

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from lodge.kernel.syscalls import (
     SYS_KEYCTL,
     SYS_PERSONALITY,
+    SYS_RT_SIGACTION,
     SYS_SETGROUPS,
     SYS_SETRESGID,
     SYS_SETRESUID,
@@ -26,6 +27,7 @@ __all__ = [
     "join_session_keyring",
     "personality",
     "prctl",
+    "reset_reserved_signals",
     "set_child_subreaper",
     "set_dumpable",
     "set_keepcaps",
@@ -66,6 +68,9 @@ PERSONALITIES = {
 }
 
 libc.prctl.argtypes = [ctypes.c_int] + [ctypes.c_ulong] * 4
+
+# struct sigaction of the kernel, all zero: SIG_DFL, no flags, an empty mask.
+_DEFAULT_ACTION = ctypes.create_string_buffer(32)
 
 
 def prctl(option: int, arg2: int = 0, arg3: int = 0, arg4: int = 0, arg5: int = 0) -> int:
@@ -130,6 +135,16 @@ def setgroups(groups: Sequence[int]) -> None:
     """setgroups(2) of this thread."""
     # SAFETY: raw, so other threads keep their groups: only for single-threaded processes.
     syscall(SYS_SETGROUPS, len(groups), (ctypes.c_uint32 * len(groups))(*groups))
+
+
+def reset_reserved_signals() -> None:
+    """Default actions for signals 32 and 33, which glibc keeps for itself and hides from sigaction(3).
+
+    Its posix_spawn(3) leaves them ignored in children, so all that `make` starts inherits that.
+    """
+    for number in (32, 33):
+        # The size of the kernel's signal set is 8 bytes.
+        syscall(SYS_RT_SIGACTION, number, _DEFAULT_ACTION, None, 8)
 
 
 def sethostname(name: str) -> None:

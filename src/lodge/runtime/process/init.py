@@ -158,6 +158,7 @@ def _begin(order: InitOrder | ExecOrder) -> None:
     # Not through `signal`, whose enumerations would be copied page by page to say what nobody reads.
     for number in order.signals:
         _signal.signal(number, _signal.SIG_DFL)
+    kernel_process.reset_reserved_signals()
     _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
     order.stdio.install()
     if order.keyring:
