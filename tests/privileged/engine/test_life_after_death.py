@@ -42,6 +42,13 @@ asyncio.run(main())
 """
 
 
+def children() -> list[int]:
+    """The processes that this one has started, from whatever thread."""
+    return [
+        int(pid) for each in Path("/proc/self/task").glob("*/children") for pid in each.read_text().split()
+    ]
+
+
 def killed_engine(stage: Stage, wanted: list[tuple[str, str, str]]) -> None:
     """An engine in a process of its own starts these, and is killed."""
     source = str(Path(__file__).parents[3] / "src")
@@ -177,10 +184,10 @@ def test_a_killed_zygote_is_replaced(stage: Stage) -> None:
     async def scene(on: Scene) -> None:
         box = await on.started()
         pid = (await on.containers.get(box)).state.pid
-        with open(f"/proc/self/task/{os.getpid()}/children") as children:
-            for child in children.read().split():
-                if Path(f"/proc/{child}/comm").read_text() == "lodge-zygote\n":
-                    os.kill(int(child), signal.SIGKILL)
+        (zygote,) = [
+            child for child in children() if Path(f"/proc/{child}/comm").read_text() == "lodge-zygote\n"
+        ]
+        os.kill(zygote, signal.SIGKILL)
         assert await on.run("echo", "still") == (0, "still\n")
         assert (await on.containers.get(box)).state.pid == pid
 
