@@ -341,3 +341,11 @@ def test_mount_points_of_no_image(store: Store) -> None:
     store.snapshots.prepare("c", None, furnished=True)
     assert store.snapshots.changes("c") == []
     assert "etc/hosts" in files(store, "c")
+
+
+def test_the_hosts_root_can_be_mounted_with_mount_points_wanted(store: Store) -> None:
+    if store.snapshots.name != "overlay2":
+        pytest.skip("the host image needs overlay mounts")
+    store.snapshots.prepare("c", store.images.resolve(store.host_image()).chain_id, furnished=True)
+    assert inside(store, "c", "test -d etc && echo mounted") == "mounted\n"
+    assert store.snapshots.changes("c") == []
