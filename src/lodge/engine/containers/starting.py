@@ -14,13 +14,15 @@ import msgspec
 
 from lodge.engine.census import Resident
 from lodge.engine.containers import furniture
+from lodge.engine.containers.clearing import clear_directory
 from lodge.engine.containers.facts import Facts
 from lodge.engine.keepers import FIRST, Keeper
 from lodge.engine.lifecycle import Fact, advance
 from lodge.engine.parts import Parts
 from lodge.engine.planning import launch, logging
 from lodge.engine.settings import DEFAULT_RUNTIME
-from lodge.errors import Conflict, InvalidArgument, LodgeError, NotModified, StartFailed
+from lodge.errors import Conflict, InvalidArgument, LodgeError, NotModified, StartFailed, Unavailable
+from lodge.runtime.exit_record import MONITOR_RECORD
 from lodge.runtime.messages import PROCESS_WING, Launch, Start
 
 _COULD_NOT_START = 128
@@ -66,13 +68,24 @@ class Starter:
 
     async def launch(self, resident: Resident) -> None:
         """Start it now; the caller holds the lock."""
+        resident.arrival = None
         try:
             order = await self._order(resident)
-            await self._talk(resident, order)
+            # What an earlier life left there would read as a sign of this one.
+            clear_directory(order.state_dir)
+            try:
+                await self._talk(resident, order)
+            except Unavailable:
+                if os.path.exists(os.path.join(order.state_dir, MONITOR_RECORD)):
+                    raise
+                # The order fell into a dying zygote and no monitor ever came of it: nothing was done yet.
+                await self._talk(resident, order)
         except (LodgeError, OSError) as error:
             failure = _start_failure(error)
             self._failed(resident, failure)
             raise failure from error
+        finally:
+            _let_go(resident)
 
     async def _order(self, resident: Resident) -> Launch:
         parts, container = self._parts, resident.container
@@ -113,25 +126,33 @@ class Starter:
         self._pass_early_clients(resident, keeper)
         started = keeper.post(Start(request=keeper.next_number()))
         await launched
+        # They are the monitor's now: one that kept a copy here would hide the end of the connection.
+        _let_go(resident)
         await started
         await resident.arrival
 
     def _pass_early_clients(self, resident: Resident, keeper: Keeper) -> None:
-        early, resident.early = resident.early, []
-        for attach, fd in early:
+        for attach, fd in resident.early:
             attach.request = keeper.next_number()
             keeper.post(attach, [fd])
-            os.close(fd)
 
     def _failed(self, resident: Resident, failure: StartFailed) -> None:
         state = resident.container.state
-        if resident.arrival is not None and resident.arrival.done() and not resident.arrival.cancelled():
+        arrival = resident.arrival
+        if arrival is not None and arrival.done() and not arrival.cancelled() and not arrival.exception():
             return
         advance(
             state, Fact.START_FAILED, at=time.time_ns(), exit_code=failure.exit_code, error=failure.message
         )
         self._parts.rows.save(resident.container, durable=False)
         self._facts.start_failed(resident)
+
+
+def _let_go(resident: Resident) -> None:
+    """Close this engine's copies of the connections of clients that came early; idempotent."""
+    early, resident.early = resident.early, []
+    for _attach, fd in early:
+        os.close(fd)
 
 
 def _start_failure(error: Exception) -> StartFailed:
