@@ -30,7 +30,7 @@ class PidFile:
         if not self._path:
             return
         pid = _read(self._path)
-        if pid and pid != os.getpid() and os.path.exists(f"/proc/{pid}"):
+        if pid and pid != os.getpid() and _alive(pid):
             raise Conflict(f"process with PID {pid} is still running", hint=f"or remove {self._path}")
         os.makedirs(os.path.dirname(os.path.abspath(self._path)), exist_ok=True)
         with open(self._path, "w") as file:
@@ -39,6 +39,15 @@ class PidFile:
     def __exit__(self, *_: object) -> None:
         if self._path and _read(self._path) == os.getpid():
             os.unlink(self._path)
+
+
+def _alive(pid: int) -> bool:
+    """Whether a process has this number; one that was killed and is not reaped yet does not count."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()[0] not in (b"Z", b"X")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def _read(path: str) -> int:

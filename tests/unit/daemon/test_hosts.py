@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,15 @@ def test_pid_file(tmp_path: Path) -> None:
     path.write_text("garbage")
     with systemd.PidFile(str(path)):
         pass
+
+
+def test_a_pid_that_was_killed_and_waits_to_be_reaped_is_free(tmp_path: Path) -> None:
+    path = tmp_path / "pid"
+    with subprocess.Popen(["true"]) as child:
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        path.write_text(str(child.pid))
+        with systemd.PidFile(str(path)):
+            assert path.read_text() == str(os.getpid())
 
 
 def test_notify(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
