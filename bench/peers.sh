@@ -43,7 +43,9 @@ mirror() {
     local found
     found=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
         grep -E '/debian/?$' | sort -u | head -n 1)
-    echo "${PEERS_MIRROR:-${found:-http://deb.debian.org/debian}}"
+    found=${PEERS_MIRROR:-$found}
+    [ -n "$found" ] || die "apt knows no Debian mirror here; name one in PEERS_MIRROR"
+    echo "$found"
 }
 
 build() {
@@ -153,14 +155,14 @@ _hold() {
     mount --bind "$root" "$root"
     for top in /proc /sys /dev; do mount --rbind "$top" "$root$top"; done
     [ ! -e /sys/fs/cgroup/unified/cgroup.procs ] || umount "$root/sys/fs/cgroup/unified"
-    for top in tmp root home opt srv work; do
+    for top in tmp root home opt srv; do
         [ -d "/$top" ] && [ ! -L "/$top" ] || continue
         mkdir -p "$root/$top"
         mount --bind "/$top" "$root/$top"
     done
     # sources or peers that live elsewhere keep their paths too
     for top in "$PEERS" "$(dirname "$(dirname "$self")")"; do
-        case $top in /tmp/* | /root/* | /home/* | /opt/* | /srv/* | /work/*) ;; *)
+        case $top in /tmp/* | /root/* | /home/* | /opt/* | /srv/*) ;; *)
             mkdir -p "$root$top"
             mount --bind "$top" "$root$top" ;;
         esac
@@ -310,7 +312,7 @@ Peers of Lodge, made by bench/peers.sh (Debian $PEERS_SUITE). Nothing of it touc
 
 dockerd: overlay2, no bridge, no iptables, so every container wants --network none or --network host.
 Its cgroups are /peers-<name>; data in $PEERS/<name>/data; log in $PEERS/<name>/dockerd.log.
-Inside the namespace /tmp, /root, /home, /opt, /srv and /work are the host's own, so bind mounts of paths
+Inside the namespace /tmp, /root, /home, /opt and /srv are the host's own, so bind mounts of paths
 there and runtimes that live there work. Everything else is Debian $PEERS_SUITE's.
 The docker client is the one of the packages; a docker command of the host can be used with DOCKER_HOST too.
 R

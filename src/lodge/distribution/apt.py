@@ -14,10 +14,6 @@ from collections.abc import Mapping
 from lodge.errors import NotFound, Unavailable, Unsupported
 from lodge.spec.platform import Platform
 
-DEFAULT_MIRRORS = {"debian": "http://deb.debian.org/debian", "ubuntu": "http://archive.ubuntu.com/ubuntu"}
-PORTS_MIRROR = "http://ports.ubuntu.com/ubuntu-ports"
-"""Ubuntu serves all but amd64 and i386 from here."""
-
 RELEASE_CAP = 4 << 20
 """Bytes read of an InRelease file; Debian's are a quarter of a megabyte."""
 
@@ -41,16 +37,17 @@ def architecture(platform: Platform) -> str:
     return name
 
 
-def mirror(distribution: str, debian_architecture: str) -> str:
-    """Return the mirror of `debian` or `ubuntu` that this machine's apt uses, else the public one."""
+def mirror(distribution: str) -> str:
+    """Return this machine's own mirror of `debian` or `ubuntu`; Unavailable when its apt knows none."""
     listing = _output("apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages")
     for line in listing.splitlines():
         address = line.strip().rstrip("/")
         if re.search(rf"/{distribution}(-ports)?$", address) and address.startswith(("http:", "https:")):
             return address
-    if distribution == "ubuntu" and debian_architecture not in ("amd64", "i386"):
-        return PORTS_MIRROR
-    return DEFAULT_MIRRORS[distribution]
+    raise Unavailable(
+        f"this machine's apt knows no mirror of {distribution}",
+        hint="name one: lodge image bootstrap --mirror URL, or add it to apt's sources",
+    )
 
 
 def options() -> dict[str, str]:

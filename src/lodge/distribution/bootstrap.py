@@ -103,8 +103,8 @@ def bootstrap(
 
     Idempotent: as long as the distribution's release is the same, so are the digests, and the layer comes
     from `cache_dir`. Where the mirror cannot be reached, an older layer from the cache serves.
-    `mirror` is the address of the distribution's archive (http://deb.debian.org/debian); by default the one
-    that this machine's apt uses. `platform` is by default this machine's own.
+    `mirror` is the address of the distribution's archive; by default the one that this machine's apt uses.
+    `platform` is by default this machine's own.
 
     Raises InvalidArgument and Unsupported for what can't be made here, NotFound for a suite that the mirror
     does not have, Unavailable when a tool or the mirror is missing, OSError when the cache can't be written.

@@ -137,7 +137,7 @@ def plan(distribution: str, tag: str, platform: Platform, *, mirror: str | None 
     """
     suite, slim = parse_tag(distribution, tag)
     debian_architecture = apt.architecture(platform)
-    address = (mirror or apt.mirror(distribution, debian_architecture)).rstrip("/")
+    address = (mirror or apt.mirror(distribution)).rstrip("/")
     options = apt.options()
     dates = [apt.release_date(address, suite, options)]
     sources = [_source(distribution, address, suite)]

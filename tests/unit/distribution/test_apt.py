@@ -61,12 +61,13 @@ def test_a_release_without_a_date_is_an_error() -> None:
         apt.parse_release_date("Origin: Debian\n")
 
 
-def test_the_machines_own_mirror_is_preferred(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_mirror_is_the_machines_own(monkeypatch: pytest.MonkeyPatch) -> None:
     listing = "http://security.example/debian-security\nhttps://mirror.example/pub/debian/\n"
     monkeypatch.setattr(apt, "_output", lambda *_: listing)
-    assert apt.mirror("debian", "amd64") == "https://mirror.example/pub/debian"
-    assert apt.mirror("ubuntu", "amd64") == apt.DEFAULT_MIRRORS["ubuntu"]
-    assert apt.mirror("ubuntu", "arm64") == apt.PORTS_MIRROR
+    assert apt.mirror("debian") == "https://mirror.example/pub/debian"
+    with pytest.raises(Unavailable, match="knows no mirror of ubuntu") as caught:
+        apt.mirror("ubuntu")
+    assert "--mirror" in (caught.value.hint or "")
 
 
 def test_a_mirror_that_does_not_answer_is_unavailable() -> None:
