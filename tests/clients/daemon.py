@@ -92,7 +92,7 @@ class Lodged:
 
     def remove(self) -> None:
         """Remove all containers, stop, delete the roots."""
-        with contextlib.suppress(AssertionError, subprocess.TimeoutExpired):
+        with contextlib.suppress(AssertionError, OSError, subprocess.TimeoutExpired):
             if self.process is None:
                 self.start()
             if ids := self.out("ps", "-aq").split():

@@ -24,8 +24,11 @@ def lodged() -> Iterator[Lodged]:
         daemon = Lodged(Path(root) / "main")
         os.environ["LODGE_TEST_SECRET"] = "a secret of the engine's own environment"
         daemon.start()
-        yield daemon
-        daemon.stop()
+        try:
+            yield daemon
+        finally:
+            daemon.remove()
+            del os.environ["LODGE_TEST_SECRET"]
 
 
 def lodge(lodged: Lodged, *words: str, data: bytes = b"") -> subprocess.CompletedProcess[bytes]:

@@ -45,7 +45,10 @@ def serve(sock: socket.socket, make_dwelling: MakeDwelling) -> None:
     try:
         loop.run()
     except Exception as error:
-        keeper.give_up(error)
+        try:
+            keeper.give_up(error)
+        except Exception as second:
+            keeper.give_up(second)
         loop.run()
 
 

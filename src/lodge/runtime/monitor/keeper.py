@@ -339,6 +339,10 @@ class Keeper:
 
     def give_up(self, error: Exception) -> None:
         """A defect of the monitor itself: end the container, and let its record say why."""
+        if self._over:
+            # The end itself went wrong, as it does when the directory was removed under it: only leave.
+            self.hub.leave(self._maybe_stop)
+            return
         self._abandon(Internal(f"the container's monitor failed: {type(error).__name__}: {error}"))
 
     def _conclude(self, code: int, error: str) -> None:
