@@ -185,7 +185,10 @@ def test_a_killed_zygote_is_replaced(stage: Stage) -> None:
         box = await on.started()
         pid = (await on.containers.get(box)).state.pid
         (zygote,) = [
-            child for child in children() if Path(f"/proc/{child}/comm").read_text() == "lodge-zygote\n"
+            child
+            for child in children()
+            if Path(f"/proc/{child}/cmdline").read_text().split("\0")[:2]
+            == ["lodge-zygote", stage.settings.exec_root]
         ]
         os.kill(zygote, signal.SIGKILL)
         assert await on.run("echo", "still") == (0, "still\n")
