@@ -53,7 +53,7 @@ def main() -> int:
     path = _keep(measured, load)
     print(f"\nsamples: {path}")
     if arguments.write:
-        _write_readme(measured)
+        _write_readme(measured, load)
     if failed:
         print(f"rows that failed: {', '.join(failed)}")
     return 1 if failed else 0
@@ -97,12 +97,16 @@ def _keep(measured: list[Measured], load: float) -> Path:
     return path
 
 
-def _write_readme(measured: list[Measured]) -> None:
+def _write_readme(measured: list[Measured], load: float) -> None:
     path = HERE / "README.md"
     text = path.read_text()
     before, _, rest = text.partition(BEGIN)
     after = rest.partition(END)[2]
-    path.write_text(f"{before}{BEGIN}\n{table(measured)}\n{END}{after}")
+    caption = (
+        f"Measured on {time.strftime('%Y-%m-%d')}: {os.cpu_count()} processors, Linux {platform.release()}, "
+        f"Python {platform.python_version()}; the load before was {load:.1f}."
+    )
+    path.write_text(f"{before}{BEGIN}\n{caption}\n\n{table(measured)}\n{END}{after}")
 
 
 if __name__ == "__main__":
