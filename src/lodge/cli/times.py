@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from lodge.cli.flags import parse_duration
+from lodge.errors import InvalidArgument
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,6 +70,14 @@ def api_moment(text: str, now: float | None = None) -> str:
     if text.replace(".", "", 1).isdigit():
         return text
     return f"{_local_or_zoned(text):.9f}"
+
+
+def asked_moment(text: str) -> str | None:
+    """The moment of a flag, None when it was not given; InvalidArgument for what is none."""
+    try:
+        return api_moment(text) if text else None
+    except ValueError as error:
+        raise InvalidArgument(str(error)) from error
 
 
 def _local_or_zoned(text: str) -> float:

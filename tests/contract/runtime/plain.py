@@ -19,7 +19,7 @@ from lodge.kernel.process import pidfd_open
 from lodge.runtime.contract import StdioRequest, Streams
 from lodge.runtime.monitor.birth import become_monitor, ignore_signals
 from lodge.runtime.monitor.order import config_of
-from lodge.runtime.process.program import ChildProgram
+from lodge.runtime.program import ChildProgram
 from lodge.spec.runtime import Process, Resources, RuntimeConfig
 
 

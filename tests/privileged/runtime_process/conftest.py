@@ -12,7 +12,8 @@ import pytest
 
 from lodge.kernel.cgroups import Hierarchy, detect
 from lodge.runtime.contract import StdioRequest
-from lodge.runtime.process import ChildProgram, Extras, ProcessDwelling
+from lodge.runtime.process import Extras, ProcessDwelling
+from lodge.runtime.program import ChildProgram
 from lodge.spec.mount import Mount
 from lodge.spec.runtime import Process, RuntimeConfig
 

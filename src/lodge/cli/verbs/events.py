@@ -7,7 +7,7 @@ import sys
 from lodge.cli.command import Command
 from lodge.cli.filters import encode_filters
 from lodge.cli.flags import FILTER, STRING, Flag
-from lodge.errors import InvalidArgument
+from lodge.cli.times import asked_moment, rfc3339
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 def _events(ctx: Context, values: Values, _arguments: list[str]) -> None:
     query = {
-        "since": _moment(values["since"]),
-        "until": _moment(values["until"]),
+        "since": asked_moment(values["since"]),
+        "until": asked_moment(values["until"]),
         "filters": encode_filters(values["filter"]),
     }
     events = ctx.engine.stream_json("GET", "/events", query=query)
@@ -38,25 +38,12 @@ def _events(ctx: Context, values: Values, _arguments: list[str]) -> None:
 
 def describe(event: dict[str, Any]) -> str:
     """One line: time, type, action, actor, attributes in order."""
-    from lodge.cli.times import rfc3339
-
     nano = event.get("timeNano") or event["time"] * 1_000_000_000
     when = rfc3339(nano // 1_000_000_000, f".{nano % 1_000_000_000:09d}")
     actor = event.get("Actor") or {}
     attributes = ", ".join(f"{key}={value}" for key, value in sorted((actor.get("Attributes") or {}).items()))
     tail = f" ({attributes})" if attributes else ""
     return f"{when} {event.get('Type', '')} {event.get('Action', '')} {actor.get('ID', '')}{tail}"
-
-
-def _moment(text: str) -> str | None:
-    if not text:
-        return None
-    from lodge.cli.times import api_moment
-
-    try:
-        return api_moment(text)
-    except ValueError as error:
-        raise InvalidArgument(str(error)) from error
 
 
 EVENTS = Command(

@@ -6,9 +6,9 @@ import sys
 
 from lodge.cli.command import Command
 from lodge.cli.flags import BOOL, STRING, Flag
+from lodge.cli.times import asked_moment
 from lodge.client.attach import write_all
 from lodge.client.engine import quote
-from lodge.errors import InvalidArgument
 from lodge.wire.frames import STDERR, SYSTEM_ERROR, Decoder
 
 TYPE_CHECKING = False
@@ -30,8 +30,8 @@ def _logs(ctx: Context, values: Values, arguments: list[str]) -> None:
             "timestamps": values["timestamps"],
             "details": values["details"],
             "tail": values["tail"],
-            "since": _moment(values["since"]),
-            "until": _moment(values["until"]),
+            "since": asked_moment(values["since"]),
+            "until": asked_moment(values["until"]),
         },
     )
     sys.stdout.flush()
@@ -51,17 +51,6 @@ def _copy(response: Response, *, tty: bool) -> None:
         for stream, payload in decoder.feed(data):
             write_all(2 if stream in (STDERR, SYSTEM_ERROR) else 1, payload)
     decoder.close()
-
-
-def _moment(text: str) -> str | None:
-    if not text:
-        return None
-    from lodge.cli.times import api_moment
-
-    try:
-        return api_moment(text)
-    except ValueError as error:
-        raise InvalidArgument(str(error)) from error
 
 
 LOGS = Command(

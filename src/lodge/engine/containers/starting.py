@@ -26,6 +26,7 @@ from lodge.runtime.exit_record import MONITOR_RECORD
 from lodge.runtime.messages import PROCESS_WING, Launch, Start
 
 _COULD_NOT_START = 128
+_NO_SUCH_COMMAND = 127
 _PREFIX = (
     "failed to create task for container: failed to create shim task: OCI runtime create failed: "
     "unable to start container process: "
@@ -156,14 +157,15 @@ def _let_go(resident: Resident) -> None:
 
 
 def _start_failure(error: Exception) -> StartFailed:
+    message, code = str(error), _COULD_NOT_START
     if isinstance(error, StartFailed):
-        prefix = "" if error.message.startswith(_FOUND_BY_DOCKER_ITSELF) else _PREFIX
-        return StartFailed(prefix + error.message, exit_code=error.exit_code, hint=error.hint)
-    if isinstance(error, InvalidArgument):
-        prefix = "" if error.message.startswith(_FOUND_BY_DOCKER_ITSELF) else _PREFIX
-        return StartFailed(prefix + error.message, exit_code=127, hint=error.hint)
+        code = error.exit_code
+    elif isinstance(error, InvalidArgument):
+        code = _NO_SUCH_COMMAND
+    if not message.startswith(_FOUND_BY_DOCKER_ITSELF):
+        message = _PREFIX + message
     hint = error.hint if isinstance(error, LodgeError) else None
-    return StartFailed(_PREFIX + str(error), exit_code=_COULD_NOT_START, hint=hint)
+    return StartFailed(message, exit_code=code, hint=hint)
 
 
 def _suit_foreign(*, with_reaper: bool) -> None:

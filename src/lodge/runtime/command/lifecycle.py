@@ -17,7 +17,7 @@ from lodge.runtime.command.seal import ensure_sealed
 from lodge.runtime.contract import StdioRequest
 from lodge.runtime.process.control_group import cgroup_path, clear_cgroup
 from lodge.runtime.process.gate import make_gate, pass_gate
-from lodge.runtime.process.program import ChildProgram
+from lodge.runtime.program import ChildProgram
 from lodge.runtime.records import Record, start_time
 from lodge.runtime.states import State
 from lodge.spec.runtime import RuntimeConfig

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from lodge.errors import StartFailed, TimedOut
 from lodge.kernel import sockets, tty
 from lodge.kernel.process import set_child_subreaper
-from lodge.runtime.process.program import ChildProgram
+from lodge.runtime.program import ChildProgram
 
 _FORWARDED = (
     signal.SIGHUP,

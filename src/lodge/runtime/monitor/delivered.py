@@ -15,7 +15,7 @@ from lodge.runtime.contract import StdioRequest
 from lodge.runtime.messages import SealedLaunch
 from lodge.runtime.monitor.midwife import Midwife
 from lodge.runtime.process.dwelling import ProcessDwelling
-from lodge.runtime.process.program import ChildProgram
+from lodge.runtime.program import ChildProgram
 from lodge.spec.runtime import Process, Resources
 
 

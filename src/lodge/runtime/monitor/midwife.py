@@ -27,7 +27,7 @@ from lodge.runtime.contract import Dwelling, Program, StdioRequest, Streams
 from lodge.runtime.failures import error_of, failed
 from lodge.runtime.link import Link, LinkBroken
 from lodge.runtime.messages import Done, Failed, Message, SealedLaunch, Start, decoder_of
-from lodge.runtime.process.program import ChildProgram
+from lodge.runtime.program import ChildProgram
 
 _to_midwife = decoder_of(SealedLaunch | Start)
 _from_midwife = decoder_of(Done | Failed)

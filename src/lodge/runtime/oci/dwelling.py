@@ -22,7 +22,7 @@ from lodge.kernel.process import pidfd_open, pidfd_send_signal
 from lodge.runtime.contract import StdioRequest, Streams
 from lodge.runtime.oci.command import Runtime
 from lodge.runtime.oci.console import ConsoleSocket
-from lodge.runtime.oci.program import AdoptedProgram
+from lodge.runtime.program import ChildProgram
 from lodge.spec.mount import Mount
 from lodge.spec.runtime import ConsoleSize, Process, Resources, Root, RuntimeConfig, encode
 
@@ -63,12 +63,12 @@ class OciDwelling:
         self._runtime = Runtime(runtime, arguments, self._directory)
         path = config.linux.cgroups_path if config.linux else ""
         self._cgroup: Cgroup = hierarchy.group(path or f"/{identity}")
-        self._init: AdoptedProgram | None = None
+        self._init: ChildProgram | None = None
         self._mounted = False
         self._paused = False
         self._removed = False
 
-    def create(self, stdio: StdioRequest) -> AdoptedProgram:
+    def create(self, stdio: StdioRequest) -> ChildProgram:
         """See the contract."""
         os.makedirs(self._directory, 0o700, exist_ok=True)
         try:
@@ -87,7 +87,7 @@ class OciDwelling:
         """See the contract."""
         self._runtime.run("start", self._identity)
 
-    def execute(self, process: Process, stdio: StdioRequest, extras: Any = None) -> AdoptedProgram:
+    def execute(self, process: Process, stdio: StdioRequest, extras: Any = None) -> ChildProgram:
         """See the contract."""
         init = self._living()
         if self._paused:
@@ -203,7 +203,7 @@ class OciDwelling:
 
     def _start_program(
         self, command: str, flags: list[str], words: list[str], stdio: StdioRequest
-    ) -> AdoptedProgram:
+    ) -> ChildProgram:
         pid_file = os.path.join(self._directory, "pid")
         flags = [*flags, "--pid-file", pid_file]
         streams = Streams()
@@ -220,7 +220,8 @@ class OciDwelling:
                     if stdio.inherit is None:
                         _close(theirs)
             with open(pid_file, encoding="ascii") as file:
-                return AdoptedProgram(int(file.read()), streams)
+                pid = int(file.read())
+            return ChildProgram(pid, pidfd_open(pid), streams)
         except BaseException:
             streams.close()
             raise
@@ -230,7 +231,7 @@ class OciDwelling:
             except FileNotFoundError:
                 pass
 
-    def _living(self) -> AdoptedProgram:
+    def _living(self) -> ChildProgram:
         if self._init is None or self._init.ended:
             raise Conflict("the container is not running")
         return self._init

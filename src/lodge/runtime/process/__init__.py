@@ -11,4 +11,3 @@ from __future__ import annotations
 from lodge.runtime.process.dwelling import ProcessDwelling as ProcessDwelling
 from lodge.runtime.process.extras import CopyUp as CopyUp
 from lodge.runtime.process.extras import Extras as Extras
-from lodge.runtime.process.program import ChildProgram as ChildProgram

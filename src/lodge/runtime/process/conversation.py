@@ -18,7 +18,7 @@ from lodge.runtime.process.handshake import (
 from lodge.runtime.process.hooks import HookRunner
 from lodge.runtime.process.listener import hand_over
 from lodge.runtime.process.prepared import close_all
-from lodge.runtime.process.program import ChildProgram
+from lodge.runtime.program import ChildProgram
 from lodge.spec.runtime import Linux, Resources
 
 

@@ -40,8 +40,8 @@ from lodge.runtime.process.plan import (
     plan_init,
 )
 from lodge.runtime.process.prepared import close_all, host_root, prepare_root, prepare_trees
-from lodge.runtime.process.program import ChildProgram
 from lodge.runtime.process.stdio import Stdio
+from lodge.runtime.program import ChildProgram
 from lodge.spec.mount import Mount
 from lodge.spec.runtime import (
     OCI_VERSION,
