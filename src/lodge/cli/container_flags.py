@@ -64,6 +64,7 @@ PROGRAM = (
     Flag("health-retries", INT, "Failed checks in a row that make it unhealthy"),
     Flag("health-start-period", DURATION, "Time at the start in which failures do not count"),
     Flag("health-start-interval", DURATION, "Time between checks in the start period"),
+    Flag("health-on-failure", STRING, "What to do when it is unhealthy (none, restart, stop, kill)"),
     Flag("no-healthcheck", BOOL, "Do not check, whatever the image says"),
     Flag("log-driver", STRING, "Where its output is kept"),
     Flag("log-opt", LIST, "An option of the log driver"),

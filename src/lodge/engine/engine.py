@@ -24,6 +24,7 @@ from lodge.engine.containers.recovery import Recovery
 from lodge.engine.containers.removal import Remover
 from lodge.engine.containers.starting import Starter
 from lodge.engine.containers.stopping import Stopper
+from lodge.engine.containers.unhealthy import UnhealthyActor
 from lodge.engine.events import EventBus
 from lodge.engine.execs import Execs
 from lodge.engine.images.catalog import Catalog
@@ -136,6 +137,7 @@ class Engine:
         ending.start = lambda resident: starter.start(resident, by_policy=True)
         ending.remove = lambda resident: remover.remove(resident, force=True, volumes=True)
         health.probe = self.execs.probe
+        health.unhealthy = UnhealthyActor(stopper).act
         committer = Committer(parts, stopper)
         self.containers = Containers(parts, Creator(parts), starter, stopper, remover, committer)
         self.images = Images(parts)

@@ -11,6 +11,8 @@ from msgspec import Struct
 from lodge.spec.container import Ulimit
 
 DEFAULT_RUNTIME = "lodge"
+OWN_RUNTIMES = (DEFAULT_RUNTIME, "runc", "io.containerd.runc.v2")
+"""Names of the engine's own: scripts that name Docker's default get the default, unless it was set up."""
 """The engine's own wing: isolated processes without any further program."""
 
 

@@ -14,7 +14,7 @@ from lodge.engine.events import EventBus
 from lodge.engine.images.facade import Images
 from lodge.engine.models import Container, Event, Image, Volume
 from lodge.engine.parts import Parts
-from lodge.engine.settings import DEFAULT_RUNTIME
+from lodge.engine.settings import OWN_RUNTIMES
 from lodge.engine.volumes import Volumes
 from lodge.kernel import system
 from lodge.spec.runtime import OCI_VERSION
@@ -172,7 +172,9 @@ class System:
 
     def _runtimes(self) -> dict[str, Any]:
         settings = self._parts.settings
-        runtimes: dict[str, Any] = {DEFAULT_RUNTIME: {"path": "lodge-runtime", **_RUNTIME_STATUS}}
+        runtimes: dict[str, Any] = {
+            name: {"path": "lodge-runtime", **_RUNTIME_STATUS} for name in OWN_RUNTIMES
+        }
         for name, runtime in settings.runtimes.items():
             entry: dict[str, Any] = {"path": runtime.path}
             if runtime.arguments:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any, cast
+
 import pytest
 
+from lodge.engine.census import Resident
 from lodge.engine.containers.health import command_of, judge
+from lodge.engine.containers.stopping import Stopper
+from lodge.engine.containers.unhealthy import UnhealthyActor
 from lodge.engine.models import Health, Probe
 from lodge.spec.container import HealthCheck
+from tests.unit.engine import samples
 
 
 @pytest.mark.parametrize(
@@ -60,3 +67,45 @@ def test_failures_within_the_start_period_do_not_count() -> None:
 
 def test_five_probes_are_kept() -> None:
     assert [probe.start for probe in run([0] * 8).log] == [3, 4, 5, 6, 7]
+
+
+class Recorder:
+    """Stands for the stopper: what it was asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    async def restart(self, resident: Any, *, signal_name: str | None, timeout: int | None) -> None:
+        self.asked.append("restart")
+
+    async def stop(self, resident: Any, *, signal_name: str | None, timeout: int | None) -> None:
+        self.asked.append("stop")
+
+    async def kill_and_wait(self, resident: Any, *, by_hand: bool) -> None:
+        self.asked.append("kill" if not by_hand else "kill by hand")
+
+
+@pytest.mark.parametrize(
+    ("annotations", "asked"),
+    [
+        (None, []),
+        ({"io.lodge.health-on-failure": "none"}, []),
+        ({"io.lodge.health-on-failure": "restart"}, ["restart"]),
+        ({"io.lodge.health-on-failure": "stop"}, ["stop"]),
+        ({"io.lodge.health-on-failure": "kill"}, ["kill"]),
+    ],
+)
+def test_an_unhealthy_container_gets_what_its_annotation_says(
+    annotations: dict[str, str] | None, asked: list[str]
+) -> None:
+    recorder = Recorder()
+    resident = Resident(samples.container(host={"annotations": annotations}))
+
+    async def act() -> None:
+        UnhealthyActor(cast("Stopper", recorder)).act(resident)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+    asyncio.run(act())
+    assert recorder.asked == asked
+    assert resident.container.restart_count == asked.count("restart")

@@ -105,6 +105,12 @@ _HOST_FIELDS = (
 )
 
 
+_POLICY_FLAGS = (
+    "restart", "log-driver", "log-opt", "storage-opt", "annotation", "cap-add", "cap-drop",
+    "health-on-failure",
+)  # fmt: skip
+
+
 def _host_config(values: Values) -> dict[str, Any]:
     host = resources(values)
     for flag, field in _HOST_FIELDS:
@@ -112,7 +118,7 @@ def _host_config(values: Values) -> dict[str, Any]:
             host[field] = values[flag]
     if "sysctl" in values:
         host["Sysctls"] = dict(values["sysctl"])
-    for flag in ("restart", "log-driver", "log-opt", "storage-opt", "annotation", "cap-add", "cap-drop"):
+    for flag in _POLICY_FLAGS:
         if flag in values:
             _take_policies(values, host)
             break
@@ -148,6 +154,9 @@ def _take_policies(values: Values, host: dict[str, Any]) -> None:
         host["StorageOpt"] = pairs(values["storage-opt"])
     if "annotation" in values:
         host["Annotations"] = pairs([text for text in values["annotation"] if "=" in text])
+    if "health-on-failure" in values:
+        # An annotation, since Docker's own fields have no place for it.
+        host.setdefault("Annotations", {})["io.lodge.health-on-failure"] = values["health-on-failure"]
     for flag, field in (("cap-add", "CapAdd"), ("cap-drop", "CapDrop")):
         if flag in values:
             host[field] = capabilities(values[flag])

@@ -1,7 +1,7 @@
 """Health checks: probes run as execs at their times; enough failures make a container unhealthy.
 
 Times are counted on the monotonic clock, so that a clock that is set changes nothing (hostile row 46). The
-checks go on when the engine was started anew.
+checks go on when the engine was started anew. What follows from it is next door, in `unhealthy`.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 from lodge.engine.census import Resident
@@ -65,6 +66,7 @@ class HealthKeeper:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self.probe: Prober
+        self.unhealthy: Callable[[Resident], None]
 
     def begin(self, resident: Resident, *, again: bool = False) -> None:
         """Begin to check a container that runs; `again` keeps what is known of it."""
@@ -126,3 +128,5 @@ class HealthKeeper:
         self._parts.rows.save(resident.container, durable=False)
         if after != before:
             announce(self._parts, resident, f"health_status: {after}")
+            if after == "unhealthy":
+                self.unhealthy(resident)

@@ -41,21 +41,24 @@ class Stopper:
         except Conflict as error:
             raise Conflict(f"cannot kill container: {resident.container.name}: {error}") from error
 
-    async def kill_and_wait(self, resident: Resident) -> None:
-        """End it now and wait until it has ended; Conflict when it does not run."""
+    async def kill_and_wait(self, resident: Resident, *, by_hand: bool = True) -> None:
+        """End it now and wait until it has ended; Conflict when it does not run.
+
+        Unless it is `by_hand`, its restart policy goes by this end as by any other.
+        """
         end = self._end_of(resident)
-        await self._send(resident, signal.SIGKILL)
+        await self._send(resident, signal.SIGKILL, by_hand=by_hand)
         if resident.container.state.running and not await _within(end, _AFTER_KILL):
             raise Internal(
                 f"tried to kill container {resident.container.name}, but it did not end",
                 hint="a process of it may hang in the kernel, for example on a dead network file system",
             )
 
-    async def _send(self, resident: Resident, number: int) -> None:
+    async def _send(self, resident: Resident, number: int, *, by_hand: bool = True) -> None:
         container = resident.container
         if not container.state.running:
             raise Conflict(f"container {container.id} is not running")
-        if not self._ending.closing and self._ends(resident, number):
+        if by_hand and not self._ending.closing and self._ends(resident, number):
             container.manually_stopped = True
         if self._ending.cancel_restart(resident):
             return

@@ -7,6 +7,7 @@ and gives the warnings. What depends on other containers or on the image is chec
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from lodge.engine.planning import (
     capabilities,
@@ -23,7 +24,7 @@ from lodge.engine.planning.files import check_extra_host
 from lodge.engine.planning.host import HostFacts
 from lodge.engine.planning.merge import check_working_directory
 from lodge.engine.planning.mount_wishes import parse_bind, parse_mount, parse_tmpfs, parse_volumes_from
-from lodge.engine.settings import DEFAULT_RUNTIME, Settings
+from lodge.engine.settings import DEFAULT_RUNTIME, OWN_RUNTIMES, Settings
 from lodge.errors import InvalidArgument, Unsupported
 from lodge.kernel.process.signals import signal_number
 from lodge.spec.container import ContainerConfig, HealthCheck, HostConfig, RestartPolicy, Ulimit, Wish
@@ -36,6 +37,9 @@ _ULIMITS = frozenset(
 _PORT = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?(?:/(tcp|udp|sctp))?")
 _HOST_PORT = re.compile(r"[0-9]{1,5}(?:-[0-9]{1,5})?")
 _LONGEST_HOSTNAME = 63
+ON_UNHEALTHY = "io.lodge.health-on-failure"
+"""The annotation that says what becomes of an unhealthy container."""
+_UNHEALTHY_ACTIONS = ("none", "restart", "stop", "kill")
 
 NO_NETWORK_YET = (
     "The bridge network is not part of this engine yet: the container gets a network namespace of its own"
@@ -111,6 +115,7 @@ def _check_host(host: HostConfig, settings: Settings, facts: HostFacts) -> list[
         raise InvalidArgument(f"invalid isolation '{host.isolation}' on linux")
     if "" in (host.annotations or {}):
         raise InvalidArgument("invalid Annotations: the empty string is not permitted as an annotation key")
+    _check_annotations(host.annotations)
     namespaces.check(host)
     remap.check(host, facts.mappings)
     if host.shm_size < 0:
@@ -167,10 +172,19 @@ def check_restart_policy(policy: RestartPolicy) -> None:
 
 def check_runtime(name: str, settings: Settings) -> None:
     """InvalidArgument for a runtime that is not set up."""
-    if name not in ("", DEFAULT_RUNTIME) and name not in settings.runtimes:
+    if name and name not in OWN_RUNTIMES and name not in settings.runtimes:
         raise InvalidArgument(
             f"unknown or invalid runtime name: {name}",
             hint=f"known are {', '.join([DEFAULT_RUNTIME, *sorted(settings.runtimes)])}",
+        )
+
+
+def _check_annotations(annotations: Mapping[str, str] | None) -> None:
+    action = (annotations or {}).get(ON_UNHEALTHY, "none")
+    if action not in _UNHEALTHY_ACTIONS:
+        raise InvalidArgument(
+            f"invalid annotation {ON_UNHEALTHY}: {action!r}",
+            hint=f"known are {', '.join(_UNHEALTHY_ACTIONS)}",
         )
 
 
