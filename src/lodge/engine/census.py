@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 class Resident:
     """One container and what belongs to it while this engine runs.
 
-    `lock` is held by whoever starts, removes or changes it; waiting for an end never needs it.
+    `lock` is held by whoever starts, removes or changes it; waiting for an end never needs it. One that is
+    `doomed` is about to be removed: nobody starts it any more.
     """
 
     def __init__(self, container: Container) -> None:
@@ -41,6 +42,7 @@ class Resident:
         self.failures = 0
         self.restart: asyncio.Task[None] | None = None
         self.health: asyncio.Task[None] | None = None
+        self.doomed = False
         self.gone = False
 
     @property

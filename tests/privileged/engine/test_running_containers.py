@@ -136,6 +136,22 @@ def test_removal_and_what_forbids_it(stage: Stage) -> None:
     stage.play(scene)
 
 
+def test_a_removal_by_force_wins_over_a_restart_under_way(stage: Stage) -> None:
+    async def scene(on: Scene) -> None:
+        # PID 1 without a handler for SIGTERM: the restart waits for the end of its patience.
+        box = await on.create("sleep", "60", name="stubborn")
+        await on.containers.start(box)
+        restart = asyncio.ensure_future(on.containers.restart(box, signal=None, timeout=30))
+        await asyncio.sleep(0.2)
+        await on.containers.remove(box, force=True, volumes=False, link=False)
+        with pytest.raises(Conflict, match="marked for removal"):
+            await restart
+        with pytest.raises(NotFound):
+            await on.containers.get(box)
+
+    stage.play(scene)
+
+
 def test_auto_remove_ends_with_nothing_and_a_wait_that_ends(stage: Stage) -> None:
     async def scene(on: Scene) -> None:
         box = await on.create("sh", "-c", "exit 4", auto_remove=True)

@@ -39,19 +39,29 @@ class Remover:
                     f'cannot remove container "{container.name}": {_why_not(container.state.status)}'
                 )
             container.wish.host.auto_remove = False
-            with suppress(Conflict):
-                await self._stopper.kill_and_wait(resident)
-        async with resident.lock:
-            if resident.gone:
-                raise NotFound(f"No such container: {container.name}")
-            advance(container.state, Fact.REMOVING)
-            try:
-                await self._take_down(resident, volumes=volumes)
-            except BaseException as error:
-                if allows(container.state.status, Fact.STUCK):
-                    advance(container.state, Fact.STUCK)
-                    container.state.error = str(error)
-                raise
+        # A restart that is under way must not bring it back between its end and its removal.
+        resident.doomed = True
+        try:
+            if container.state.running:
+                with suppress(Conflict):
+                    await self._stopper.kill_and_wait(resident)
+            async with resident.lock:
+                await self._remove(resident, volumes=volumes)
+        finally:
+            resident.doomed = False
+
+    async def _remove(self, resident: Resident, *, volumes: bool) -> None:
+        container = resident.container
+        if resident.gone:
+            raise NotFound(f"No such container: {container.name}")
+        advance(container.state, Fact.REMOVING)
+        try:
+            await self._take_down(resident, volumes=volumes)
+        except BaseException as error:
+            if allows(container.state.status, Fact.STUCK):
+                advance(container.state, Fact.STUCK)
+                container.state.error = str(error)
+            raise
 
     async def _take_down(self, resident: Resident, *, volumes: bool) -> None:
         parts, container = self._parts, resident.container

@@ -57,6 +57,8 @@ class Starter:
             await self.launch(resident)
 
     def _check(self, resident: Resident) -> None:
+        if resident.doomed:
+            raise Conflict("container is marked for removal and cannot be started")
         match resident.container.state.status:
             case "running":
                 raise NotModified(f"container {resident.container.name} is already started")
