@@ -30,6 +30,7 @@ from lodge.engine.models import (
     Volume,
 )
 from lodge.spec.container import Limits, RestartPolicy, Wish
+from lodge.volume.secrets import Secret
 
 Filters: TypeAlias = dict[str, list[str]]
 Many: TypeAlias = list  # the classes below have methods named list
@@ -179,6 +180,15 @@ class Volumes(Protocol):
     async def prune(self, filters: Filters) -> Pruned: ...
 
 
+class Secrets(Protocol):
+    """Secrets by name or id; the value is in no answer."""
+
+    async def create(self, name: str, value: bytes, labels: dict[str, str]) -> Secret: ...
+    async def get(self, name: str) -> Secret: ...
+    async def list(self) -> Many[Secret]: ...
+    async def remove(self, name: str) -> None: ...
+
+
 class System(Protocol):
     """The engine and its machine."""
 
@@ -219,6 +229,11 @@ class Backend(Protocol):
     @property
     def volumes(self) -> Volumes:
         """Named volumes."""
+        ...
+
+    @property
+    def secrets(self) -> Secrets:
+        """Small values for containers."""
         ...
 
     @property

@@ -61,6 +61,14 @@ class NetworkConnect(Settings):
     force: bool = False
 
 
+class SecretCreate(Settings):
+    """POST /lodge/secrets/create: the value in base64."""
+
+    name: str = ""
+    labels: dict[str, str] | None = None
+    data: str = ""
+
+
 class AuthConfig(Settings):
     """POST /auth."""
 

@@ -73,6 +73,11 @@ PROGRAM = (
 FILES = (
     Flag("volume", LIST, "Mount a directory or volume, as source:target[:options]", short="v"),
     Flag("mount", kinds.MOUNT, "Mount by fields: type=bind|volume|tmpfs|image,source=,target=,..."),
+    Flag(
+        "secret",
+        kinds.SECRET,
+        "Show a secret as a file, as NAME or source=,target=,uid=,gid=,mode=",
+    ),
     Flag("tmpfs", LIST, "Mount a tmpfs, as path[:options]"),
     Flag("volume-driver", STRING, "The driver of the volumes that -v makes"),
     Flag("volumes-from", LIST, "Mount what another container mounts"),

@@ -82,6 +82,15 @@ NETWORK = {
     "rm": "network:RM",
 }
 
+SECRET = {
+    "create": "secret:CREATE",
+    "inspect": "inspect:SECRET_INSPECT",
+    "list": "secret:LS",
+    "ls": "secret:LS",
+    "remove": "secret:RM",
+    "rm": "secret:RM",
+}
+
 SYSTEM = {
     "df": "df:DF",
     "dial-stdio": "system:DIAL_STDIO",
@@ -112,6 +121,7 @@ TREE: dict[str, str | dict[str, str]] = {
     "push": IMAGE["push"],
     "rmi": IMAGE["rm"],
     "save": IMAGE["save"],
+    "secret": SECRET,
     "system": SYSTEM,
     "tag": IMAGE["tag"],
     "version": "system:VERSION",
@@ -122,6 +132,7 @@ GROUPS = {
     "container": "Manage containers",
     "image": "Manage images",
     "network": "Manage networks",
+    "secret": "Manage secrets",
     "system": "Manage the engine",
     "volume": "Manage volumes",
 }

@@ -31,6 +31,7 @@ from lodge.engine.images.catalog import Catalog
 from lodge.engine.images.facade import Images
 from lodge.engine.parts import Parts
 from lodge.engine.planning.host import HostFacts
+from lodge.engine.secrets import Secrets
 from lodge.engine.settings import Settings
 from lodge.engine.state.database import Database
 from lodge.engine.state.rows import Rows
@@ -39,6 +40,7 @@ from lodge.engine.volumes import Volumes
 from lodge.errors import Conflict, Unsupported
 from lodge.runtime.launcher import Launcher
 from lodge.store.store import Store
+from lodge.volume.secrets import SecretStore
 from lodge.volume.store import VolumeStore
 
 _log = logging.getLogger(__name__)
@@ -51,6 +53,7 @@ class Engine:
     execs: Execs
     images: Images
     volumes: Volumes
+    secrets: Secrets
     system: System
 
     def __init__(
@@ -119,6 +122,7 @@ class Engine:
             census=Census(),
             store=store,
             volumes=volumes,
+            secrets=SecretStore(os.path.join(settings.data_root, "secrets")),
             launcher=launcher,
             images=Catalog(store, bridge),
         )
@@ -142,6 +146,7 @@ class Engine:
         self.containers = Containers(parts, Creator(parts), starter, stopper, remover, committer)
         self.images = Images(parts)
         self.volumes = Volumes(parts)
+        self.secrets = Secrets(parts)
         self.system = System(parts, self.images, self.volumes)
 
     async def close(self) -> None:

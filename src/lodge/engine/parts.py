@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lodge.engine.images.catalog import Catalog
     from lodge.runtime.launcher import Launcher
     from lodge.store.store import Store
+    from lodge.volume.secrets import SecretStore
     from lodge.volume.store import VolumeStore
 
 
@@ -32,6 +33,7 @@ class Parts(Struct):
     census: Census
     store: Store
     volumes: VolumeStore
+    secrets: SecretStore
     launcher: Launcher
     images: Catalog
 
@@ -42,3 +44,7 @@ class Parts(Struct):
     def state_directory(self, id: str) -> str:
         """Where a container's monitor keeps its socket and records."""
         return os.path.join(self.settings.exec_root, "containers", id)
+
+    def secret_directory(self, id: str) -> str:
+        """Where the files of a running container's secrets are."""
+        return os.path.join(self.settings.exec_root, "secrets", id)

@@ -13,6 +13,7 @@ import pytest
 
 from lodge.cli.flags import UsageError
 from lodge.cli.settings.container import creation_body
+from lodge.cli.settings.mounts import parse_secret
 from lodge.cli.verbs.run import CREATE, RUN
 from lodge.errors import InvalidArgument
 
@@ -116,3 +117,29 @@ def test_every_flag_of_docker_is_in_the_table() -> None:
     text = " ".join(word for case in CASES for word in case["argv"])
     names = {flag.name for flag in RUN.flags}
     assert set(re.findall(r"--([a-z0-9][a-z0-9-]+)", text)) <= names
+
+
+@pytest.mark.parametrize(
+    ("text", "mount"),
+    [
+        ("db", {"Type": "secret", "Source": "db", "Target": "/run/secrets/db"}),
+        ("source=db,target=pw", {"Type": "secret", "Source": "db", "Target": "/run/secrets/pw"}),
+        (
+            "db,target=/etc/pw,mode=0400,uid=5",
+            {
+                "Type": "secret",
+                "Source": "db",
+                "Target": "/etc/pw",
+                "TmpfsOptions": {"Mode": 0o400, "Options": [["uid", "5"]]},
+            },
+        ),
+    ],
+)
+def test_a_secret_is_a_mount(text: str, mount: dict[str, Any]) -> None:
+    assert parse_secret(text) == mount
+
+
+@pytest.mark.parametrize("text", ["target=/x", "db,size=1", "db,type=env", "db,mode=rw"])
+def test_a_secret_that_makes_no_sense(text: str) -> None:
+    with pytest.raises(ValueError, match=r"source|size|mounted|invalid literal"):
+        parse_secret(text)

@@ -184,3 +184,24 @@ def test_each_place_once_and_own_wishes_over_inherited_ones_over_the_images() ->
     ]
     with pytest.raises(InvalidArgument, match="Duplicate mount point: /one"):
         collect(HostConfig(binds=["/a:/one", "/b:/one/"]), [], None)
+
+
+def test_a_secret_is_read_only_and_has_an_owner_and_a_mode() -> None:
+    options = TmpfsOptions(mode=0o400, options=[["uid", "5"], ["gid", "6"]])
+    wish = parse_mount(
+        MountPoint(type="secret", source="db", target="/run/secrets/db", tmpfs_options=options)
+    )
+    assert (wish.type, wish.source, wish.destination, wish.read_only) == (
+        "secret",
+        "db",
+        "/run/secrets/db",
+        True,
+    )
+    assert wish.tmpfs_options == ("mode=400", "uid=5", "gid=6")
+
+
+@pytest.mark.parametrize("option", [["exec"], ["uid"], ["uid", "root"], ["size", "1"]])
+def test_other_options_of_a_secret_are_refused(option: list[str]) -> None:
+    mount = MountPoint(type="secret", source="db", target="/x", tmpfs_options=TmpfsOptions(options=[option]))
+    with pytest.raises(InvalidArgument, match="invalid option"):
+        parse_mount(mount)

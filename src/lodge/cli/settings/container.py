@@ -180,8 +180,8 @@ def _take_mounts(values: Values, config: dict[str, Any], host: dict[str, Any]) -
         from lodge.cli.settings.mounts import parse_tmpfs
 
         host["Tmpfs"] = parse_tmpfs(values["tmpfs"])
-    if "mount" in values:
-        host["Mounts"] = values["mount"]
+    if "mount" in values or "secret" in values:
+        host["Mounts"] = [*values["mount"], *values["secret"]]
 
 
 _NETWORK_FLAGS = ("network", "network-alias", "ip", "ip6", "link-local-ip", "mac-address")

@@ -155,6 +155,12 @@ def _operation_rate(text: str) -> Any:
     return parse_device_operations(text)
 
 
+def _secret(text: str) -> Any:
+    from lodge.cli.settings.mounts import parse_secret
+
+    return parse_secret(text)
+
+
 def _gpus(text: str) -> Any:
     from lodge.cli.settings.devices import parse_gpus
 
@@ -171,6 +177,7 @@ LINK = Kind("list", _link, (), many=True)
 SYSCTL = Kind("map", _sysctl, (), many=True)
 DEVICE_RULE = Kind("list", _device_rule, (), many=True)
 MOUNT = Kind("mount", _mount, (), many=True)
+SECRET = Kind("secret", _secret, (), many=True)
 NETWORK = Kind("network", _network, (), many=True)
 ULIMIT = Kind("ulimit", _ulimit, (), many=True)
 DEVICE_WEIGHT = Kind("list", _weight, (), many=True)

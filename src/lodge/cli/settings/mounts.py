@@ -58,6 +58,38 @@ def parse_tmpfs(texts: Sequence[str]) -> dict[str, str]:
     return found
 
 
+def parse_secret(text: str) -> dict[str, Any]:
+    """One --secret as the API's Mount: a name, or fields; ValueError says which is wrong."""
+    fields = {"source": text} if "=" not in text and "," not in text else {}
+    for field in split_fields(text) if not fields else ():
+        key, mark, value = field.partition("=")
+        if not mark and "source" not in fields:
+            key, value = "source", field
+        key = {"src": "source", "id": "source", "dst": "target", "destination": "target"}.get(key, key)
+        if key not in ("source", "target", "uid", "gid", "mode", "type"):
+            raise ValueError(f"unexpected key '{key}' in '{field}'")
+        fields[key] = value
+    if fields.get("type", "mount") != "mount":
+        raise ValueError("a secret can only be mounted: type=mount")
+    source = fields.get("source", "")
+    if not source:
+        raise ValueError("source is required")
+    target = fields.get("target", source)
+    mount: dict[str, Any] = {
+        "Type": "secret",
+        "Source": source,
+        "Target": target if target.startswith("/") else f"/run/secrets/{target}",
+    }
+    options: dict[str, Any] = {}
+    if "mode" in fields:
+        options["Mode"] = int(fields["mode"], 8)
+    if owner := [[key, fields[key]] for key in ("uid", "gid") if key in fields]:
+        options["Options"] = owner
+    if options:
+        mount["TmpfsOptions"] = options
+    return mount
+
+
 def parse_mount(text: str) -> dict[str, Any]:
     """One --mount as the API's Mount; ValueError says which key or value is wrong."""
     mount = _Mount()

@@ -25,8 +25,9 @@ _PATHS = {
     "image": "/images/{}/json",
     "volume": "/volumes/{}",
     "network": "/networks/{}",
+    "secret": "/lodge/secrets/{}",
 }
-_SWARM = ("node", "service", "secret", "config", "plugin", "task")
+_SWARM = ("node", "service", "config", "plugin", "task")
 
 
 def _find(kind: str, ctx: Context, name: str, values: Values) -> Any:
@@ -112,6 +113,7 @@ def _verb(kind: str, *flags: Flag) -> Command:
 CONTAINER_INSPECT = _verb("container", _SIZE)
 IMAGE_INSPECT = _verb("image", Flag("platform", STRING, "Of this platform, as os/architecture"))
 VOLUME_INSPECT = _verb("volume")
+SECRET_INSPECT = _verb("secret")
 NETWORK_INSPECT = _verb("network", Flag("verbose", BOOL, "Show what is connected", short="v"))
 INSPECT = Command(
     "[OPTIONS] NAME|ID [NAME|ID...]",

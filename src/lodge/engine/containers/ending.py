@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 
+from lodge.engine import secrets
 from lodge.engine.census import Resident
 from lodge.engine.containers import restarts
 from lodge.engine.containers.health import HealthKeeper
@@ -77,6 +78,7 @@ class Ending:
         )
 
     def _forget_monitor(self, resident: Resident) -> None:
+        secrets.hide(self._parts, resident.container)
         # What it left in its directory the next monitor clears away, or the container's removal.
         self.health.end(resident)
         if resident.keeper is not None:

@@ -8,6 +8,7 @@ from contextlib import suppress
 
 import msgspec
 
+from lodge.engine import secrets
 from lodge.engine.models import Container
 from lodge.engine.parts import Parts
 from lodge.engine.planning import files, propagation, remap
@@ -27,7 +28,7 @@ _HOSTS = "/etc/hosts"
 async def find(parts: Parts, container: Container) -> Found:
     """Everything for `planning.launch`; what is missing on the host is made where Docker makes it."""
     host = container.wish.host
-    wishes = [await _ready(parts, wish) for wish in container.layout]
+    wishes = [await _ready(parts, container, wish) for wish in container.layout]
     return Found(
         mounts=[wish for wish in wishes if wish.type != "image"],
         image_mounts=[m for wish in wishes if wish.type == "image" for m in _image_mount(parts, wish)],
@@ -48,7 +49,7 @@ async def find(parts: Parts, container: Container) -> Found:
     )
 
 
-async def _ready(parts: Parts, wish: MountWish) -> MountWish:
+async def _ready(parts: Parts, container: Container, wish: MountWish) -> MountWish:
     if wish.type == "bind" and wish.create_source and not os.path.lexists(wish.source):
         try:
             os.makedirs(wish.source, 0o755, exist_ok=True)
@@ -60,6 +61,8 @@ async def _ready(parts: Parts, wish: MountWish) -> MountWish:
         raise InvalidArgument(
             f'invalid mount config for type "bind": bind source path does not exist: {wish.source}'
         )
+    elif wish.type == "secret":
+        return await parts.bridge.call(secrets.show, parts, container, wish)
     elif wish.type == "volume":
         return await parts.bridge.call(_volume, parts, wish)
     if propagation.needs_check(wish):

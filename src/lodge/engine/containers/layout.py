@@ -7,7 +7,7 @@ import os
 import msgspec
 from msgspec import Struct
 
-from lodge.engine import names
+from lodge.engine import names, secrets
 from lodge.engine.models import Container, MountRecord
 from lodge.engine.parts import Parts
 from lodge.engine.planning import remap
@@ -36,6 +36,8 @@ async def lay_out(parts: Parts, container: Container, made: Made) -> None:
                 check_source(wish)
             case "image":
                 wish.name = parts.images.find(wish.source, None).image.id
+            case "secret":
+                secrets.resolve(parts, wish)
             case _:
                 pass
     container.layout = wishes

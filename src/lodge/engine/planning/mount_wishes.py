@@ -27,9 +27,9 @@ _MODES = (
 class MountWish(Struct, kw_only=True):
     """One mount that is wanted.
 
-    `type` is bind, volume, tmpfs or image; `source` a path, an image, or empty; `name` a volume's name, empty
-    for an anonymous one. `create_source` makes a missing directory, as -v does and --mount does not. `mount`
-    is what shows a volume that is no plain directory.
+    `type` is bind, volume, tmpfs, image or secret; `source` a path, an image, a secret's name, or empty;
+    `name` a volume's name, empty for an anonymous one, or a secret's id. `create_source` makes a missing
+    directory, as -v does and --mount does not. `mount` is what shows a volume that is no plain directory.
     """
 
     type: str
@@ -134,7 +134,7 @@ def parse_mount(mount: MountPoint) -> MountWish:
     if problem:
         raise _bad_mount(mount, problem)
     wish = _READERS[mount.type](mount)
-    wish.read_only = mount.read_only
+    wish.read_only = mount.read_only or mount.type == "secret"
     return wish
 
 
@@ -149,7 +149,7 @@ def _problem_of_options(mount: MountPoint) -> str:
         ("image", "ImageOptions", mount.image_options),
         ("tmpfs", "TmpfsOptions", mount.tmpfs_options),
     ):
-        if mount.type != kind and options is not None:
+        if mount.type != kind and options is not None and (mount.type, kind) != ("secret", "tmpfs"):
             return f"field {name} must not be specified"
     return ""
 
@@ -240,7 +240,35 @@ def _read_image(mount: MountPoint) -> MountWish:
     )
 
 
-_READERS = {"bind": _read_bind, "volume": _read_volume, "tmpfs": _read_tmpfs, "image": _read_image}
+def _read_secret(mount: MountPoint) -> MountWish:
+    """A secret as a file: a mode as a tmpfs has it, and the options uid and gid."""
+    if not mount.source:
+        raise _bad_mount(mount, "field Source must not be empty")
+    words: list[str] = []
+    if (options := mount.tmpfs_options) is not None:
+        if options.mode:
+            words.append(f"mode={options.mode & 0o7777:o}")
+        for option in options.options or ():
+            if len(option) != 2 or option[0] not in ("uid", "gid") or not option[1].isdecimal():
+                raise _bad_mount(mount, f"invalid option: {'='.join(option)}")
+            words.append("=".join(option))
+    return MountWish(
+        type="secret",
+        destination=clean(mount.target),
+        source=mount.source,
+        propagation="rprivate",
+        recursive=False,
+        tmpfs_options=tuple(words),
+    )
+
+
+_READERS = {
+    "bind": _read_bind,
+    "volume": _read_volume,
+    "tmpfs": _read_tmpfs,
+    "image": _read_image,
+    "secret": _read_secret,
+}
 
 
 def parse_tmpfs(destination: str, options: str) -> MountWish:
