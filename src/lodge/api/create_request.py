@@ -32,9 +32,9 @@ _MAC_DEPRECATED = (
     "It should be specified in EndpointsConfig instead."
 )
 _OPTION_TYPES = (
-    ("VolumeOptions", "volume_options", "volume"),
-    ("BindOptions", "bind_options", "bind"),
-    ("TmpfsOptions", "tmpfs_options", "tmpfs"),
+    ("VolumeOptions", "volume_options", ("volume",)),
+    ("BindOptions", "bind_options", ("bind",)),
+    ("TmpfsOptions", "tmpfs_options", ("tmpfs", "secret")),
 )
 
 
@@ -83,8 +83,8 @@ def _name_default_network(host: HostConfig, networking: NetworkingConfig) -> Non
 def _check_mounts(host: HostConfig, version: int) -> None:
     for mount in host.mounts or ():
         if version >= 42:
-            for name, attribute, kind in _OPTION_TYPES:
-                if getattr(mount, attribute) is not None and mount.type != kind:
+            for name, attribute, kinds in _OPTION_TYPES:
+                if getattr(mount, attribute) is not None and mount.type not in kinds:
                     raise InvalidArgument(f'{name} must not be specified on mount type "{mount.type}"')
         binding = mount.bind_options
         if version < 44 and mount.type == "bind" and binding and binding.read_only_force_recursive:
