@@ -1,0 +1,111 @@
+"""Starting a porter, and reaching one that runs: the socket to it, either way.
+
+Like the zygote it is executed through its own file descriptors, isolated and without site, so that a porter
+has the same modules whatever the engine around it has imported.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import select
+import signal
+import socket
+import sys
+
+from lodge.kernel.process import pidfd_open, pidfd_send_signal
+
+_log = logging.getLogger(__name__)
+
+# The number under which the new process finds the link to the engine that started it.
+LINK_FD = 3
+# Above the numbers that the new process starts with, so that none is overwritten on the way to it.
+_HIGH = 10
+_BUFFER = 4 << 20
+
+_PROGRAM = "import sys; sys.path[:0] = {path!r}; from lodge.network.porter.main import main; main()"
+
+
+def socket_path(directory: str) -> str:
+    """Where a porter listens for the next engine."""
+    return os.path.join(directory, "porter.sock")
+
+
+def connect(directory: str) -> socket.socket | None:
+    """A socket to the porter that runs; None when there is none."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        # By the directory's fd: the path may be longer than an address can hold.
+        place = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            sock.connect(socket_path(f"/proc/self/fd/{place}"))
+        finally:
+            os.close(place)
+    except OSError:
+        sock.close()
+        return None
+    _widen(sock)
+    return sock
+
+
+def spawn(directory: str, interpreter: str) -> tuple[socket.socket, int]:
+    """Start a porter without waiting for it: the socket to it and its pid. Messages may be sent at once."""
+    os.makedirs(directory, mode=0o700, exist_ok=True)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        with theirs:
+            pid = _execute(directory, interpreter, theirs)
+    except BaseException:
+        ours.close()
+        raise
+    _widen(ours)
+    return ours, pid
+
+
+def _execute(directory: str, interpreter: str, link: socket.socket) -> int:
+    program = _PROGRAM.format(path=[entry for entry in sys.path if entry])
+    arguments = [interpreter, "-I", "-S", "-X", "utf8", "-c", program, directory]
+    inherited = fcntl.fcntl(link, fcntl.F_DUPFD_CLOEXEC, _HIGH)
+    try:
+        return os.posix_spawn(
+            interpreter,
+            arguments,
+            {},
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDWR, 0),
+                (os.POSIX_SPAWN_DUP2, 0, 1),
+                (os.POSIX_SPAWN_DUP2, inherited, LINK_FD),
+            ],
+            setsigmask=[],
+            setsigdef=[signal.SIGPIPE, signal.SIGCHLD, signal.SIGTERM, signal.SIGINT],
+            setsid=True,
+        )
+    finally:
+        os.close(inherited)
+
+
+def _widen(sock: socket.socket) -> None:
+    """Room for the messages of many containers while the porter starts."""
+    # Linux 2.6.14: SO_SNDBUFFORCE, beyond net.core.wmem_max for CAP_NET_ADMIN.
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, 32, _BUFFER)
+    except OSError:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
+
+
+def end(pid: int, patience: float) -> None:
+    """Collect a child that ends within `patience` seconds; kill it else. No error when it is not ours."""
+    try:
+        pidfd = pidfd_open(pid)
+    except OSError:
+        return
+    try:
+        if not select.select([pidfd], [], [], patience)[0]:
+            _log.warning("the porter (process %d) does not answer and is replaced", pid)
+            pidfd_send_signal(pidfd, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    except (ChildProcessError, ProcessLookupError):
+        pass
+    finally:
+        os.close(pidfd)
