@@ -88,7 +88,7 @@ class System:
                 "Volume": ["local"],
                 "Network": ["bridge", "host", "null"],
                 "Authorization": None,
-                "Log": ["json-file", "local", "none"],
+                "Log": ["journald", "json-file", "local", "none", "syslog"],
             },
             "GenericResources": None,
             "Isolation": "",

@@ -46,10 +46,22 @@ class Request(Message):
     request: int
 
 
+class Forward(Struct, kw_only=True, omit_defaults=True):
+    """A log service that output is sent on to: driver syslog or journald, with Docker's options."""
+
+    driver: str
+    options: dict[str, str] = {}
+    tag: str = ""
+    container_id: str = ""
+    container_name: str = ""
+    image_name: str = ""
+    attributes: dict[str, str] = {}
+
+
 class LogSpec(Struct, kw_only=True, omit_defaults=True):
     """Where output is logged: driver json-file, local or none; sizes in bytes, -1 for without end.
 
-    `attributes` (labels, env, tag) are kept with every entry.
+    `attributes` (labels, env, tag) are kept with every entry. `forward` is a service that gets it as well.
     """
 
     driver: str = "json-file"
@@ -58,6 +70,7 @@ class LogSpec(Struct, kw_only=True, omit_defaults=True):
     max_files: int = 1
     compress: bool = False
     attributes: dict[str, str] = {}
+    forward: Forward | None = None
 
 
 class Order(Request):

@@ -34,7 +34,7 @@ async def read(parts: Parts, resident: Resident, query: LogQuery) -> AsyncIterat
         raise InvalidArgument("Bad parameters: you must choose at least one stream")
     container = resident.container
     spec = logging.spec(container)
-    if spec is None:
+    if spec is None or spec.driver == "none":
         raise Unsupported("configured logging driver does not support reading")
     terminal = container.wish.config.tty
     wanted = {STDOUT} if query.stdout else set()

@@ -11,18 +11,23 @@ from collections.abc import Iterator, Mapping
 from lodge.engine.models import Container
 from lodge.engine.settings import Settings
 from lodge.errors import InvalidArgument, Unsupported
-from lodge.runtime.messages import LogSpec
+from lodge.runtime.logs import journald, syslog
+from lodge.runtime.messages import Forward, LogSpec
 from lodge.spec.container import LogConfig
 
 _FILES = {"json-file": "{directory}/{id}-json.log", "local": "{directory}/local-logs/container.log"}
-_KNOWN_ELSEWHERE = frozenset(
-    {"journald", "syslog", "gelf", "fluentd", "awslogs", "splunk", "gcplogs", "etwlogs"}
-)
+_SERVICES = ("journald", "syslog")
+_CACHE = "{directory}/container-cached.log"
+_KNOWN_ELSEWHERE = frozenset({"gelf", "fluentd", "awslogs", "splunk", "gcplogs", "etwlogs"})
+_ATTRIBUTES = frozenset({"labels", "labels-regex", "env", "env-regex", "tag"})
+_CACHED = frozenset({"cache-disabled", "cache-max-size", "cache-max-file", "cache-compress"})
 _OPTIONS = {
     "json-file": frozenset(
         {"max-file", "max-size", "compress", "labels", "labels-regex", "env", "env-regex", "tag"}
     ),
     "local": frozenset({"max-file", "max-size", "compress"}),
+    "syslog": syslog.OPTIONS | _ATTRIBUTES | _CACHED,
+    "journald": _ATTRIBUTES | _CACHED,
 }
 _EVERYWHERE = frozenset({"mode", "max-buffer-size"})
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([kKmMgGtTpP]?)(?:[iI]?[bB])?")
@@ -40,23 +45,40 @@ def complete(log: LogConfig, settings: Settings) -> None:
     if log.type in _KNOWN_ELSEWHERE:
         raise Unsupported(
             f"logger: log driver {log.type} is not part of this engine yet",
-            hint="json-file, local and none are",
+            hint="json-file, local, journald, syslog and none are",
         )
     if log.type == "none":
         return
-    if log.type not in _FILES:
+    if log.type in _SERVICES:
+        _check_service(log)
+    elif log.type in _FILES:
+        _parse(log, "")
+    else:
         raise InvalidArgument(f"logger: no log driver named '{log.type}' is registered")
-    _parse(log, "")
+
+
+def _check_service(log: LogConfig) -> None:
+    _cache(log, "")
+    if log.type == "syslog":
+        syslog.check(log.config or {})
+    elif not journald.present():
+        raise Unsupported("journald is not enabled on this host")
 
 
 def path(log: LogConfig, directory: str, id: str) -> str:
     """The log's file, "" for none."""
+    if log.type in _SERVICES:
+        return "" if _cache(log, "").driver == "none" else _CACHE.format(directory=directory)
     return _FILES[log.type].format(directory=directory, id=id) if log.type in _FILES else ""
 
 
 def spec(container: Container) -> LogSpec | None:
     """What the monitor and the reader are told; None for no log."""
     log = container.wish.host.log_config
+    if log.type in _SERVICES:
+        made = _cache(log, container.log_path)
+        made.forward = _forward(container, log)
+        return made
     if log.type not in _FILES:
         return None
     made = _parse(log, container.log_path)
@@ -64,13 +86,47 @@ def spec(container: Container) -> LogSpec | None:
     return made
 
 
-def _parse(log: LogConfig, where: str) -> LogSpec:
+def _forward(container: Container, log: LogConfig) -> Forward:
+    options = log.config or {}
+    attributes = dict(_attributes(container, options))
+    tag = attributes.pop("tag", "") or container.id[:12]
+    return Forward(
+        driver=log.type,
+        options={name: options[name] for name in syslog.OPTIONS if name in options},
+        tag=tag,
+        container_id=container.id,
+        container_name=container.name,
+        image_name=container.image_name,
+        attributes=attributes,
+    )
+
+
+def _cache(log: LogConfig, where: str) -> LogSpec:
+    """What is kept for `logs` beside a service, as Docker does: the format of `local`, bounded."""
+    options = log.config or {}
+    _check_names(log)
+    if _truth("cache-disabled", options.get("cache-disabled", "false")):
+        return LogSpec(driver="none")
+    kept = {
+        name.removeprefix("cache-"): value
+        for name, value in options.items()
+        if name in _CACHED and name != "cache-disabled"
+    }
+    return _parse(LogConfig(type="local", config=kept), where)
+
+
+def _check_names(log: LogConfig) -> None:
     options = log.config or {}
     for name in options:
         if name not in _OPTIONS[log.type] | _EVERYWHERE:
             raise InvalidArgument(f"unknown log opt '{name}' for {log.type} log driver")
     if options.get("mode", "blocking") not in ("blocking", "non-blocking"):
         raise InvalidArgument(f"logger: logging mode not supported: {options['mode']}")
+
+
+def _parse(log: LogConfig, where: str) -> LogSpec:
+    options = log.config or {}
+    _check_names(log)
     local = log.type == "local"
     size = _size(options["max-size"]) if "max-size" in options else (_LOCAL_SIZE if local else -1)
     files = _count(options.get("max-file", str(_LOCAL_FILES) if local else "1"))

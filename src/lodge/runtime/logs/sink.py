@@ -1,14 +1,15 @@
 """The writing end of a container's log, as its monitor holds it.
 
 Never fails and never blocks on a full disk: what can't be written is counted and reported, and the program is
-not disturbed. The formats are next door in `json_file` and `local`.
+not disturbed. The formats are next door in `json_file` and `local`, services that it is sent on to in
+`forward`.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from lodge.errors import InvalidArgument
 from lodge.runtime.logs import json_file, local
@@ -18,6 +19,9 @@ from lodge.runtime.logs.rotation import RotatingFile
 from lodge.runtime.logs.view import View
 from lodge.runtime.messages import LogSpec
 from lodge.spec.streams import STDERR, STDOUT
+
+if TYPE_CHECKING:
+    from lodge.runtime.logs.forward import Forwarder
 
 # While the disk stays full, the trouble is told so seldom (seconds).
 _REPORT_EVERY = 10.0
@@ -53,6 +57,11 @@ class LogSink:
         self._in_trouble = False
         self._reported_at = 0.0
         self._file: RotatingFile | None = None
+        self._forwarder: Forwarder | None = None
+        if spec.forward is not None:
+            from lodge.runtime.logs.services import open_forwarder
+
+            self._forwarder = open_forwarder(spec.forward, on_trouble)
         if spec.driver == "none":
             return
         if spec.driver not in _ENCODERS:
@@ -64,10 +73,16 @@ class LogSink:
 
     def write(self, stream: int, data: bytes) -> None:
         """Log a chunk of output: whole lines now, the beginning of a line when its end has come."""
-        if self._file is None:
+        if self._file is None and self._forwarder is None:
             return
         now = time.time_ns()
         for group in self._cutters[stream].feed(data):
+            self._log(stream, group, now)
+
+    def _log(self, stream: int, group: bytes, now: int) -> None:
+        if self._forwarder is not None:
+            self._forwarder.send(stream, group, now)
+        if self._file is not None:
             self._append(self._file, stream, group, now)
 
     def _append(self, file: RotatingFile, stream: int, group: bytes, now: int) -> None:
@@ -139,10 +154,12 @@ class LogSink:
 
     def close(self) -> None:
         """Write what has no end, close; idempotent."""
+        for stream, cutter in self._cutters.items():
+            if rest := cutter.finish():
+                self._log(stream, rest, time.time_ns())
+        if self._forwarder is not None:
+            self._forwarder.close()
+            self._forwarder = None
         if self._file is not None:
-            file, self._file = self._file, None
-            for stream, cutter in self._cutters.items():
-                rest = cutter.finish()
-                if rest:
-                    self._append(file, stream, rest, time.time_ns())
-            file.close()
+            self._file.close()
+            self._file = None
