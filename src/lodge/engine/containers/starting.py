@@ -33,6 +33,7 @@ _PREFIX = (
 )
 # What Docker's daemon finds before it calls a runtime, and so says without the runtime's words around it.
 _FOUND_BY_DOCKER_ITSELF = (
+    "failed to create task for container: failed to initialize logging driver",
     "unable to find user",
     "unable to find group",
     "error gathering device information",

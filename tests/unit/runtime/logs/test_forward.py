@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lodge.errors import InvalidArgument, Unsupported
+from lodge.errors import InvalidArgument, Unavailable, Unsupported
 from lodge.runtime.logs import journald, syslog
 from lodge.runtime.logs.forward import WAITING, Forwarder, Place
 from lodge.runtime.logs.services import open_forwarder
@@ -111,7 +111,7 @@ def test_the_journal_gets_fields() -> None:
 
 
 def test_a_service_that_is_not_there_fails_the_start(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(Unavailable, match="initialize logging driver: dial unix://.*: no such file"):
         open_forwarder(wish(syslog_address=f"unix://{tmp_path}/none"), nothing)
 
 
