@@ -11,7 +11,7 @@ from lodge.runtime.messages import Forward
 
 
 def open_forwarder(wish: Forward, on_trouble: Callable[[str, int], None]) -> Forwarder:
-    """The forwarder of a wish; InvalidArgument for an unknown one, Unavailable when the service is not there."""
+    """The forwarder; InvalidArgument for an unknown service, Unavailable when it is not there."""
     try:
         match wish.driver:
             case "syslog":

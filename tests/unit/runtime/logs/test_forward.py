@@ -111,7 +111,7 @@ def test_the_journal_gets_fields() -> None:
 
 
 def test_a_service_that_is_not_there_fails_the_start(tmp_path: Path) -> None:
-    with pytest.raises(Unavailable, match="initialize logging driver: dial unix://.*: no such file"):
+    with pytest.raises(Unavailable, match=r"initialize logging driver: dial unix://.*: no such file"):
         open_forwarder(wish(syslog_address=f"unix://{tmp_path}/none"), nothing)
 
 
