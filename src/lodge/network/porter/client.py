@@ -22,6 +22,7 @@ import threading
 from collections.abc import Iterable
 
 from lodge.errors import Unavailable
+from lodge.network.names.view import Member, View
 from lodge.network.porter import process
 from lodge.network.porter.held import Held, Memory
 from lodge.network.porter.link import Link, LinkLost
@@ -34,7 +35,6 @@ from lodge.network.porter.messages import (
     Hello,
     Join,
     Leave,
-    Member,
     Message,
     Open,
     Reserve,
@@ -42,7 +42,6 @@ from lodge.network.porter.messages import (
     Settle,
     Shown,
     Target,
-    View,
 )
 
 _log = logging.getLogger(__name__)

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from msgspec import Struct, field
 
-from lodge.network.porter.messages import Join, Member, Message, Open, Reserve, Target, View
+from lodge.network.names.view import Member, View
+from lodge.network.porter.messages import Join, Message, Open, Reserve, Target
 
 
 class Held(Struct, frozen=True, kw_only=True):

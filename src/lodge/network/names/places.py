@@ -1,0 +1,67 @@
+"""Where a question to an upstream leaves from: the host's network namespace, or that of a sandbox."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+from typing import Protocol
+
+# The network namespace of a socket, as a file: Linux 4.9, for CAP_NET_ADMIN there.
+_SIOCGSKNS = 0x894C
+
+
+class Place(Protocol):
+    """Makes sockets."""
+
+    def socket(self, family: int, kind: int) -> socket.socket:
+        """A new one that never blocks; OSError."""
+        ...
+
+
+class Host:
+    """The namespace of this process."""
+
+    def socket(self, family: int, kind: int) -> socket.socket:
+        """See Place."""
+        return socket.socket(family, kind | socket.SOCK_NONBLOCK)
+
+
+class Inside:
+    """The namespace in which another socket was made. Holds nothing open."""
+
+    def __init__(self, witness: socket.socket) -> None:
+        self._witness = witness
+
+    def socket(self, family: int, kind: int) -> socket.socket:
+        """See Place."""
+        # ctypes: not before somebody asks from inside.
+        from lodge.kernel.namespaces import CLONE_NEWNET, setns
+
+        own = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            there = fcntl.ioctl(self._witness.fileno(), _SIOCGSKNS)
+            try:
+                # SAFETY: this process has one thread, and comes back whatever happens.
+                setns(there, CLONE_NEWNET)
+                try:
+                    return socket.socket(family, kind | socket.SOCK_NONBLOCK)
+                finally:
+                    setns(own, CLONE_NEWNET)
+            finally:
+                os.close(there)
+        finally:
+            os.close(own)
+
+
+def destination(address: str, port: int) -> tuple[int, tuple[str, int] | tuple[str, int, int, int]]:
+    """(family, what to connect to) for an address as text, with a zone for link-local ones; OSError else.
+
+    Nothing is looked up.
+    """
+    if ":" not in address:
+        socket.inet_pton(socket.AF_INET, address)
+        return socket.AF_INET, (address, port)
+    number, _, zone = address.partition("%")
+    socket.inet_pton(socket.AF_INET6, number)
+    return socket.AF_INET6, (number, port, 0, socket.if_nametoindex(zone) if zone else 0)
