@@ -136,10 +136,10 @@ async def _pull(call: Call, platform: str | None) -> None:
 
 
 def _pulled_name(image: str, tag: str) -> Reference:
-    """A name out of two parameters; the second may be a digest."""
+    """A name out of two parameters; the second may be a digest. Without tag and digest all tags are meant."""
     name = Reference.parse_name(image.removesuffix(":"))
     if not tag:
-        return name if name.tag or name.digest else Reference.parse(str(name))
+        return name
     try:
         digest = Digest(tag)
     except LodgeError:

@@ -6,7 +6,7 @@ from typing import Protocol, Self
 
 from lodge.archive.source import Readable
 from lodge.errors import Corrupt
-from lodge.spec.digest import Digest
+from lodge.spec.digest import Digest, hasher
 
 
 class Closable(Protocol):
@@ -67,3 +67,21 @@ class VerifiedReader:
         if found != self.digest:
             raise Corrupt(f"{self.digest}: the content has the digest {found}")
         self._verified = True
+
+
+class HashingReader:
+    """Passes a stream through and learns its sha256 digest."""
+
+    def __init__(self, readable: Readable) -> None:
+        self._readable = readable
+        self._hasher = hasher()
+
+    def read(self, size: int, /) -> bytes:
+        """Return at most `size` bytes; nothing at the end."""
+        data = self._readable.read(size)
+        self._hasher.update(data)
+        return data
+
+    def digest(self) -> Digest:
+        """Return the digest of all that was read."""
+        return Digest.finish(self._hasher)

@@ -170,6 +170,7 @@ class Engine:
 
     def _close_hands(self) -> None:
         self.parts.launcher.close()
+        self.images.distribution.close()
         self.parts.bridge.close()
         self.parts.store.close()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from lodge.distribution.settings import RegistryEntry
 from lodge.spec.container import Ulimit
 
 DEFAULT_RUNTIME = "lodge"
@@ -58,4 +59,11 @@ class Settings(Struct, kw_only=True):
     snapshotter: str = ""
     insecure_registries: list[str] = []
     registry_mirrors: list[str] = []
+    registries: dict[str, RegistryEntry] = {}
+    max_downloads: int = 3
+    max_uploads: int = 5
+    max_download_attempts: int = 5
+    http_proxy: str = ""
+    https_proxy: str = ""
+    no_proxy: str = ""
     measure: bool = False

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Self
 
 from lodge.archive.source import CHUNK, DescriptorReader
@@ -173,12 +173,20 @@ class Ingest:
         self.digest: Digest | None = None
 
     def __enter__(self) -> Self:
+        return self.begin()
+
+    def begin(self, replay: Callable[[bytes], object] | None = None) -> Self:
+        """Open the file: what a with-block does first. `replay` gets what an earlier attempt has left."""
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | (0 if self._resumable else os.O_TRUNC)
         self._fd = os.open(self._path, flags, 0o600)
         if self._resumable:
+            if self._size is not None and os.fstat(self._fd).st_size > self._size:
+                os.ftruncate(self._fd, 0)
             while data := os.read(self._fd, CHUNK):
                 self._hasher.update(data)
                 self._written += len(data)
+                if replay is not None:
+                    replay(data)
         return self
 
     def __exit__(self, *_: object) -> None:

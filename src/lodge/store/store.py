@@ -28,6 +28,7 @@ from lodge.store.host import make_host_image
 from lodge.store.images import Images
 from lodge.store.layers import Layers
 from lodge.store.leases import Leases
+from lodge.store.reception import Reception
 from lodge.store.references import References
 from lodge.store.snapshots.contract import Snapshotter
 from lodge.store.snapshots.copying import CopyingSnapshots
@@ -49,6 +50,7 @@ class Store:
     images: Images
     snapshots: Snapshotter
     archives: Archives
+    reception: Reception
 
     def __init__(self, root: Path | str, *, snapshotter: str | None = None) -> None:
         self.root = os.path.abspath(root)
@@ -72,6 +74,7 @@ class Store:
         self.archives = Archives(
             self.content, self.layers, self.images, self.references, self.leases, self.snapshots
         )
+        self.reception = Reception(self.content, self.layers, self.images, self.references)
         self._collector = Collector(
             self.content, self.layers, self.images, self.references, self.snapshots, self.leases, self.trash
         )

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from lodge.engine.filters import before, check_keys, flag, prunable
 from lodge.engine.images import listing, removal, transfer
 from lodge.engine.images.catalog import Found
+from lodge.engine.images.distribution import Distribution
 from lodge.engine.models import HistoryEntry, Image, ImageDeletion, Progress, Pruned
 from lodge.engine.parts import Parts
-from lodge.errors import Conflict, InvalidArgument, Unavailable
+from lodge.errors import Conflict, InvalidArgument
 from lodge.spec.reference import Reference
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ class Images:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._catalog = parts.images
+        self.distribution = Distribution(parts.settings, parts.store)
 
     async def list(self, *, all: bool, filters: Filters, shared_size: bool, digests: bool) -> Many[Image]:
         """Those that the filters choose, the newest first. Intermediate images don't exist here."""
@@ -157,13 +159,11 @@ class Images:
     async def pull(
         self, reference: str, *, platform: str | None, auth: dict[str, str] | None
     ) -> AsyncIterator[Progress]:
-        """Registries are not reached yet: Unavailable, with what can be done instead."""
-        del platform, auth
-        wanted = Reference.parse(reference)
-        raise Unavailable(
-            f"pulling {wanted.familiar()} needs a registry client, which is not part of this engine yet",
-            hint="load an archive, or make a base image here: lodge image bootstrap debian:bookworm",
-        )
+        """Bring an image from its registry; without tag and digest all tags. `platform` "all" keeps all."""
+        from lodge.engine.images import pulling
+
+        wanted = Reference.parse_name(reference)
+        return pulling.pull(self._parts, self.distribution, wanted, platform=platform, auth=auth)
 
     async def bootstrap(self, name: str, *, suite: str | None, mirror: str | None) -> AsyncIterator[Progress]:
         """Make a base image on this machine."""

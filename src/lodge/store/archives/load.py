@@ -23,9 +23,10 @@ from lodge.archive.header import BLOCK, Member
 from lodge.archive.pipe import Pipe
 from lodge.archive.reader import TarReader
 from lodge.archive.source import Readable
+from lodge.archive.verified import HashingReader
 from lodge.errors import Corrupt, InvalidArgument
 from lodge.spec.descriptor import Descriptor
-from lodge.spec.digest import Digest, hasher
+from lodge.spec.digest import Digest
 from lodge.spec.image import CONFIG_CAP
 from lodge.store.archives.documents import Arrived, Documents
 from lodge.store.content import Content, Ingest, blob_marker
@@ -258,7 +259,7 @@ def _unpack(arrival: _Arrival, pipe: Pipe) -> None:
     assert arrival.staged is not None
     try:
         arrival.compression, plain = inflate(pipe)
-        hashing = _Hashing(plain) if arrival.compression != NONE else None
+        hashing = HashingReader(plain) if arrival.compression != NONE else None
         arrival.staged.extract(hashing or plain)
         arrival.diff_id = hashing.digest() if hashing else None
     except Corrupt as error:
@@ -267,19 +268,3 @@ def _unpack(arrival: _Arrival, pipe: Pipe) -> None:
     except BaseException:
         pipe.abandon()
         raise
-
-
-class _Hashing:
-    """Passes a stream through and hashes it."""
-
-    def __init__(self, readable: Readable) -> None:
-        self._readable = readable
-        self._hasher = hasher()
-
-    def read(self, size: int, /) -> bytes:
-        data = self._readable.read(size)
-        self._hasher.update(data)
-        return data
-
-    def digest(self) -> Digest:
-        return Digest.finish(self._hasher)
