@@ -91,6 +91,13 @@ SECRET = {
     "rm": "secret:RM",
 }
 
+REGISTRY = {
+    "check": "registry:CHECK",
+    "gc": "registry:GC",
+    "password": "registry:PASSWORD",
+    "serve": "registry:SERVE",
+}
+
 SYSTEM = {
     "df": "df:DF",
     "dial-stdio": "system:DIAL_STDIO",
@@ -119,6 +126,7 @@ TREE: dict[str, str | dict[str, str]] = {
     "network": NETWORK,
     "pull": IMAGE["pull"],
     "push": IMAGE["push"],
+    "registry": REGISTRY,
     "rmi": IMAGE["rm"],
     "save": IMAGE["save"],
     "secret": SECRET,
@@ -133,6 +141,7 @@ GROUPS = {
     "image": "Manage images",
     "network": "Manage networks",
     "secret": "Manage secrets",
+    "registry": "Serve images to others",
     "system": "Manage the engine",
     "volume": "Manage volumes",
 }

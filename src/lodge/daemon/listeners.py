@@ -10,12 +10,13 @@ import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from lodge.daemon import hosts
-from lodge.daemon.config import Config
 from lodge.daemon.hosts import Host
 from lodge.errors import Conflict, InvalidArgument
 
 if TYPE_CHECKING:
     import ssl
+
+    from lodge.daemon.config import Config
 
 _log = logging.getLogger("lodge.daemon")
 _FIRST_FD = 3  # sd_listen_fds(3)

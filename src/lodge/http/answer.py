@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 
 _REASONS = {
-    100: b"Continue", 101: b"UPGRADED", 200: b"OK", 201: b"Created", 204: b"No Content",
+    100: b"Continue", 101: b"UPGRADED", 200: b"OK", 201: b"Created", 202: b"Accepted",
+    204: b"No Content", 206: b"Partial Content",
     304: b"Not Modified", 400: b"Bad Request", 401: b"Unauthorized", 403: b"Forbidden", 404: b"Not Found",
     405: b"Method Not Allowed", 406: b"Not Acceptable", 408: b"Request Timeout", 409: b"Conflict",
     411: b"Length Required", 413: b"Request Entity Too Large", 415: b"Unsupported Media Type",
-    417: b"Expectation Failed", 426: b"Upgrade Required", 431: b"Request Header Fields Too Large",
+    416: b"Range Not Satisfiable", 417: b"Expectation Failed", 426: b"Upgrade Required",
+    429: b"Too Many Requests", 431: b"Request Header Fields Too Large",
     500: b"Internal Server Error", 501: b"Not Implemented", 502: b"Bad Gateway",
     503: b"Service Unavailable", 504: b"Gateway Timeout", 505: b"HTTP Version Not Supported",
     507: b"Insufficient Storage",

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from lodge.errors import InvalidArgument, LodgeError
 from lodge.http import framing
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from lodge.http.server import Server
 
 _log = logging.getLogger("lodge.http")
+_TLS_PIECE = 256 * 1024
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\n"
 
 
@@ -136,6 +137,31 @@ class Connection(asyncio.Protocol):
             await future
         if self.gone:
             raise ClientGone("the client closed the connection")
+
+    async def send_file(self, file: BinaryIO, offset: int, count: int) -> None:
+        """Send a part of a file behind what was written; by the kernel where nothing has to be encrypted.
+
+        Raises ClientGone, also when the client takes next to nothing for `limits.body_seconds`.
+        """
+        loop, end = asyncio.get_running_loop(), offset + count
+        while offset < end:
+            size = min(end - offset, self.limits.file_piece)
+            try:
+                async with asyncio.timeout(self.limits.body_seconds):
+                    if self.encrypted:
+                        size = min(size, _TLS_PIECE)
+                        self.write(os.pread(file.fileno(), size, offset))
+                        await self.drain()
+                    elif self.gone or self._transport.is_closing():
+                        raise ClientGone("the client closed the connection")
+                    else:
+                        size = await loop.sendfile(self._transport, file, offset, size, fallback=False)
+            except (OSError, TimeoutError):
+                size = 0
+            if not size:  # the client is gone or stuck, or the file is shorter than it was
+                self._transport.abort()
+                raise ClientGone("the client does not take the answer")
+            offset += size
 
     def closing_lines(self) -> bytes:
         """The last headers of an answer: the date, and whether the connection ends with it."""

@@ -1,15 +1,15 @@
 """One request and its answer: what a handler gets.
 
-A handler answers in exactly one of four ways: `respond` (all at once), `stream` (piece by piece), `upgrade`
-(the connection is given away raw) or `websocket`. A handler that is `bound` ends when its client goes away;
-any other runs to its end, so that a request that is cut off leaves nothing half-made.
+A handler answers in exactly one of five ways: `respond` (all at once), `send_file`, `stream` (piece by
+piece), `upgrade` (the connection is given away raw) or `websocket`. A handler that is `bound` ends when its
+client goes away; any other runs to its end, so that a request that is cut off leaves nothing half-made.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from lodge.errors import Internal
 from lodge.http.answer import Headers, has_body, header_lines, status_line
@@ -113,6 +113,30 @@ class Exchange:
         lines.append(self._connection.closing_lines())
         self._connection.write(b"".join(lines))
         return Stream(self, self._connection, chunked=self._chunked, silent=not body)
+
+    def announce(self, status: int, length: int, *, content_type: str, headers: Headers = ()) -> None:
+        """Answer with a head that names a body of `length` bytes: all of a HEAD's answer."""
+        self._begin(status)
+        lines = [status_line(status), self._connection.banner, header_lines(headers)]
+        lines.append(f"Content-Type: {content_type}\r\nContent-Length: {length}\r\n".encode("latin-1"))
+        lines.append(self._connection.closing_lines())
+        self._connection.write(b"".join(lines))
+
+    async def send_file(
+        self,
+        status: int,
+        file: BinaryIO,
+        offset: int,
+        count: int,
+        *,
+        content_type: str,
+        headers: Headers = (),
+    ) -> None:
+        """Answer with `count` bytes of an open, real file from `offset` on. Raises ClientGone."""
+        self.announce(status, count, content_type=content_type, headers=headers)
+        if has_body(status, self.head.method):
+            await self._connection.send_file(file, offset, count)
+            self.written = count
 
     def upgrade(self, content_type: str, headers: Headers = (), *, raw_type: str = "") -> Handover:
         """Answer 101, or 200 with `raw_type` when no upgrade was asked for; give the connection away."""

@@ -21,6 +21,9 @@ class Limits:
     write_buffer: int = 512 * 1024
     """Bytes of an answer that wait for the client before its maker is told to wait."""
 
+    file_piece: int = 8 * 1024 * 1024
+    """Bytes of a file that a client must take within `body_seconds`."""
+
     head_seconds: float = 30.0
     """From the first byte of a request to the end of its head (slowloris)."""
 

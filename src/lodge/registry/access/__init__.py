@@ -1,0 +1,1 @@
+"""Who may do what: nobody asked, a file of passwords, or signed tokens. Each is a `Gate` (see `contract`)."""
