@@ -55,18 +55,20 @@ class Collector:
         self._snapshots = snapshots
         self._leases = leases
         self._trash = trash
+        self.also: Callable[[], Iterable[Digest]] = tuple
 
     def collect(self, roots: Roots | None = None) -> Freed:
         """Remove all that nothing needs. Safe beside everything else; files go in the background."""
         # Before the lock: the caller may take locks of its own. What becomes a root meanwhile is under a
         # lease.
         extra = list(roots()) if roots is not None else []
+        also = set(self.also())
         freed = Freed()
         with self._leases.lock:
             marks = _Marks(self._content, self._images)
             for root in (*self._references.list().values(), *extra):
                 marks.mark(root)
-            self._sweep_layers(marks.chains | self._under_snapshots(), freed)
+            self._sweep_layers(marks.chains | self._under_snapshots() | also, freed)
             self._sweep_blobs(marks.blobs, freed)
         return freed
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final, Self
@@ -23,6 +24,7 @@ from lodge.spec.digest import Digest
 from lodge.store.archives.archives import Archives
 from lodge.store.collect import Collector, Freed, Roots
 from lodge.store.content import Content
+from lodge.store.departure import Departure
 from lodge.store.durability import Durability, replace_file
 from lodge.store.host import make_host_image
 from lodge.store.images import Images
@@ -33,6 +35,7 @@ from lodge.store.references import References
 from lodge.store.snapshots.contract import Snapshotter
 from lodge.store.snapshots.copying import CopyingSnapshots
 from lodge.store.snapshots.overlay import OverlaySnapshots
+from lodge.store.stacking import Stacking
 from lodge.store.trash import Trash
 
 _SNAPSHOTTERS: Final[dict[str, type[OverlaySnapshots | CopyingSnapshots]]] = {
@@ -50,7 +53,9 @@ class Store:
     images: Images
     snapshots: Snapshotter
     archives: Archives
+    stacking: Stacking
     reception: Reception
+    departure: Departure
 
     def __init__(self, root: Path | str, *, snapshotter: str | None = None) -> None:
         self.root = os.path.abspath(root)
@@ -75,6 +80,10 @@ class Store:
             self.content, self.layers, self.images, self.references, self.leases, self.snapshots
         )
         self.reception = Reception(self.content, self.layers, self.images, self.references)
+        self.departure = Departure(self.content, self.images, self.references)
+        self.stacking = Stacking(
+            self.content, self.layers, self.snapshots, self.leases, user_xattrs=user_xattrs
+        )
         self._collector = Collector(
             self.content, self.layers, self.images, self.references, self.snapshots, self.leases, self.trash
         )
@@ -101,6 +110,10 @@ class Store:
     def collect(self, roots: Roots | None = None) -> Freed:
         """Remove blobs and layers that nothing needs; `roots` adds what is needed. Safe beside everything."""
         return self._collector.collect(roots)
+
+    def keep_layers(self, chains: Callable[[], Iterable[Digest]]) -> None:
+        """Have the collector ask for further layers that are needed: those of a build's cache."""
+        self._collector.also = chains
 
     def host_image(self) -> Descriptor:
         """Make, if it isn't there, the image of this machine's own root directory; see `host`."""
