@@ -11,10 +11,11 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from lodge.network.destinations import Destination, destination
 from lodge.network.loop import HANGUP, READ, WRITE, Loop, Timer
 from lodge.network.names import answers
 from lodge.network.names.exchange import PATIENCE, Exchange, Verdict
-from lodge.network.names.places import Host, Inside, Place, destination
+from lodge.network.names.places import Host, Inside, Place
 from lodge.network.names.question import REFUSED, SERVFAIL
 
 # Of one sandbox: on their way, and waiting. Together Docker's number.
@@ -85,8 +86,8 @@ class Asking:
             place = self._inside if server.inside else self._host
             kind = socket.SOCK_STREAM if exchange.stream else socket.SOCK_DGRAM
             try:
-                family, where = destination(server.address, server.port)
-                sock = place.socket(family, kind)
+                where = destination(server.address, server.port)
+                sock = place.socket(where[0], kind)
             except OSError:
                 continue
             try:
@@ -97,18 +98,18 @@ class Asking:
             return
         reply(answers.error(exchange.message, SERVFAIL, exchange.question))
 
-    def _send(self, attempt: _Attempt, where: tuple[str, int] | tuple[str, int, int, int]) -> None:
+    def _send(self, attempt: _Attempt, where: Destination) -> None:
         message = attempt.exchange.outgoing()
         fd = attempt.sock.fileno()
         if attempt.exchange.stream:
             attempt.outbox = len(message).to_bytes(2, "big") + message
             try:
-                attempt.sock.connect(where)
+                attempt.sock.connect(where[1])
             except BlockingIOError:
                 pass
             self._loop.watch(fd, WRITE, lambda events: self._stream(attempt, events))
         else:
-            attempt.sock.connect(where)
+            attempt.sock.connect(where[1])
             attempt.sock.send(message)
             self._loop.watch(fd, READ, lambda _: self._datagram(attempt))
         self._underway[fd] = attempt

@@ -52,16 +52,3 @@ class Inside:
                 os.close(there)
         finally:
             os.close(own)
-
-
-def destination(address: str, port: int) -> tuple[int, tuple[str, int] | tuple[str, int, int, int]]:
-    """(family, what to connect to) for an address as text, with a zone for link-local ones; OSError else.
-
-    Nothing is looked up.
-    """
-    if ":" not in address:
-        socket.inet_pton(socket.AF_INET, address)
-        return socket.AF_INET, (address, port)
-    number, _, zone = address.partition("%")
-    socket.inet_pton(socket.AF_INET6, number)
-    return socket.AF_INET6, (number, port, 0, socket.if_nametoindex(zone) if zone else 0)

@@ -1,0 +1,108 @@
+"""The porter's process: made by `process.spawn`, ends when nobody needs it.
+
+argv[1] is its directory, where it listens for the next engine. The link to the engine that started it is open
+already.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import resource
+import signal
+import socket
+import sys
+
+from lodge.kernel.process import close_range, set_title
+from lodge.network.loop import READ, Loop
+from lodge.network.porter.caller import Caller
+from lodge.network.porter.desk import Desk
+from lodge.network.porter.process import LINK_FD, socket_path
+
+# Files that are neither questions nor connections: sandboxes and ports have at least so many.
+_RESERVE = 2048
+
+
+def main() -> None:
+    """Serve until there is nothing to do."""
+    # SAFETY: nothing of ours is open yet; what a careless parent left open shall not live on here.
+    close_range(LINK_FD + 1)
+    directory = sys.argv[1]
+    set_title(["lodge-porter", directory])
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    os.chdir("/")
+    loop = Loop()
+    desk = Desk(loop, _files())
+    porch = Porch(loop, desk, directory)
+    porch.welcome(socket.socket(fileno=LINK_FD))
+    # What lives now lives for ever.
+    gc.collect()
+    gc.freeze()
+    loop.run()
+
+
+def _files() -> int:
+    """How many files connections and questions may take."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    files = hard if hard != resource.RLIM_INFINITY else 1 << 20
+    return max(files // 2, files - _RESERVE)
+
+
+class Porch:
+    """Where engines come in: one at a time, the last counts."""
+
+    def __init__(self, loop: Loop, desk: Desk, directory: str) -> None:
+        self._loop = loop
+        self._desk = desk
+        self._caller: Caller | None = None
+        self._socket = _listen(directory)
+        desk.on_idle = self._leave
+        desk.on_retire = self._retire
+        loop.watch(self._socket.fileno(), READ, self._come_in)
+
+    def welcome(self, sock: socket.socket) -> None:
+        """Serve an engine; one that was there before is not served any more."""
+        if self._caller is not None:
+            self._caller.close()
+        self._caller = Caller(self._loop, self._desk, sock, self._gone)
+        self._caller.greet()
+
+    def _come_in(self, _events: int) -> None:
+        try:
+            sock, _ = self._socket.accept()
+        except OSError:
+            return
+        self.welcome(sock)
+
+    def _gone(self) -> None:
+        self._caller = None
+        self._leave()
+
+    def _leave(self) -> None:
+        if self._caller is None and not self._desk.busy:
+            self._loop.stop()
+
+    def _retire(self) -> None:
+        """The next porter has the address."""
+        self._loop.forget(self._socket.fileno())
+        self._socket.close()
+
+
+def _listen(directory: str) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
+    place = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    path = socket_path(f"/proc/self/fd/{place}")
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
+    mask = os.umask(0o177)
+    try:
+        sock.bind(path)
+    finally:
+        os.umask(mask)
+        os.close(place)
+    sock.listen(4)
+    return sock
