@@ -22,6 +22,8 @@ from lodge.engine.models import (
     Image,
     ImageDeletion,
     LogQuery,
+    Member,
+    Network,
     PathStat,
     ProcessTable,
     Progress,
@@ -29,7 +31,7 @@ from lodge.engine.models import (
     Stats,
     Volume,
 )
-from lodge.spec.container import Limits, RestartPolicy, Wish
+from lodge.spec.container import EndpointSettings, Limits, RestartPolicy, Wish
 from lodge.volume.secrets import Secret
 
 Filters: TypeAlias = dict[str, list[str]]
@@ -163,6 +165,19 @@ class Images(Protocol):
     async def pull(
         self, reference: str, *, platform: str | None, auth: dict[str, str] | None
     ) -> AsyncIterator[Progress]: ...
+    async def push(
+        self, reference: str, *, platform: str | None, auth: dict[str, str] | None, compression: str = ""
+    ) -> AsyncIterator[Progress]: ...
+    async def login(self, auth: dict[str, str]) -> str:
+        """Check credentials at their registry; gives the identity token that it offers instead, or ""."""
+        ...
+
+    async def inspect_remote(
+        self, reference: str, *, auth: dict[str, str] | None
+    ) -> tuple[Descriptor, Many[Platform]]:
+        """What the registry has under a name: its descriptor and the platforms of its images."""
+        ...
+
     async def bootstrap(
         self, name: str, *, suite: str | None, mirror: str | None
     ) -> AsyncIterator[Progress]: ...
@@ -187,6 +202,25 @@ class Secrets(Protocol):
     async def get(self, name: str) -> Secret: ...
     async def list(self) -> Many[Secret]: ...
     async def remove(self, name: str) -> None: ...
+
+
+class Networks(Protocol):
+    """Networks by name or id. NotFound "network x not found"."""
+
+    async def create(self, wanted: Network, *, ingress: bool = False) -> Network:
+        """Make one of a wish without id; Conflict for a used name."""
+        ...
+
+    async def get(self, name: str) -> Network: ...
+    async def list(self, filters: Filters) -> Many[Network]: ...
+    async def members(self, name: str) -> Many[Member]:
+        """The running containers in it."""
+        ...
+
+    async def remove(self, name: str) -> None: ...
+    async def prune(self, filters: Filters) -> Pruned: ...
+    async def connect(self, name: str, container: str, asked: EndpointSettings) -> None: ...
+    async def disconnect(self, name: str, container: str, *, force: bool) -> None: ...
 
 
 class System(Protocol):
@@ -224,6 +258,11 @@ class Backend(Protocol):
     @property
     def images(self) -> Images:
         """Images by name, digest or id."""
+        ...
+
+    @property
+    def networks(self) -> Networks:
+        """Networks by name or id."""
         ...
 
     @property

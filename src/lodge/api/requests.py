@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from lodge.spec.container import Limits, RestartPolicy, Settings
+from msgspec import field
+
+from lodge.spec.container import EndpointSettings, Limits, RestartPolicy, Settings
 
 
 class ExecCreate(Settings):
@@ -47,11 +49,46 @@ class VolumeCreate(Settings):
     cluster_volume_spec: dict[str, Any] | None = None
 
 
+class IpamRange(Settings):
+    """One entry of IPAM.Config."""
+
+    subnet: str = ""
+    ip_range: str = field(default="", name="IPRange")
+    gateway: str = ""
+    auxiliary_addresses: dict[str, str] | None = None
+
+
+class Ipam(Settings):
+    """Who gives the addresses, and of which ranges."""
+
+    driver: str = ""
+    options: dict[str, str] | None = None
+    config: list[IpamRange] | None = None
+
+
+class ConfigReference(Settings):
+    """The network whose settings are taken."""
+
+    network: str = ""
+
+
 class NetworkCreate(Settings):
-    """POST /networks/create: only what is needed to refuse it well."""
+    """POST /networks/create."""
 
     name: str = ""
+    check_duplicate: bool | None = None
     driver: str = ""
+    scope: str = ""
+    enable_ipv4: bool | None = field(default=None, name="EnableIPv4")
+    enable_ipv6: bool | None = field(default=None, name="EnableIPv6")
+    ipam: Ipam | None = field(default=None, name="IPAM")
+    internal: bool = False
+    attachable: bool = False
+    ingress: bool = False
+    config_only: bool = False
+    config_from: ConfigReference | None = None
+    options: dict[str, str] | None = None
+    labels: dict[str, str] | None = None
 
 
 class NetworkConnect(Settings):
@@ -59,6 +96,7 @@ class NetworkConnect(Settings):
 
     container: str = ""
     force: bool = False
+    endpoint_config: EndpointSettings | None = None
 
 
 class SecretCreate(Settings):

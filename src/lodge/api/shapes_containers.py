@@ -122,7 +122,7 @@ def network_settings(container: Container, version: int) -> dict[str, Any]:
     joined = networks(container)
     out: dict[str, Any] = {
         "SandboxID": container.sandbox_id,
-        "SandboxKey": "",
+        "SandboxKey": f"/proc/{container.state.pid}/ns/net" if container.sandbox_id else "",
         "Ports": _port_map(container),
         "Networks": joined,
     }
@@ -136,13 +136,16 @@ def network_settings(container: Container, version: int) -> dict[str, Any]:
 
 def _port_map(container: Container) -> dict[str, Any]:
     """Exposed ports and where they are published, while the container runs in a network."""
-    host = container.wish.host
-    if not container.state.running or host.network_mode.split(":")[0] in (*_NO_NETWORK, "container"):
+    if not any(one.ip_address or one.global_ipv6_address for one in container.networks.values()):
         return {}
-    ports: dict[str, Any] = dict.fromkeys(container.wish.config.exposed_ports or {})
-    for port, bindings in (host.port_bindings or {}).items():
-        ports[port] = [{"HostIp": one.host_ip, "HostPort": one.host_port} for one in bindings or ()] or None
+    ports: dict[str, Any] = {_with_protocol(port): None for port in container.wish.config.exposed_ports or {}}
+    for port, bindings in container.ports.items():
+        ports[port] = [{"HostIp": one.host_ip, "HostPort": one.host_port} for one in bindings]
     return ports
+
+
+def _with_protocol(port: str) -> str:
+    return port if "/" in port else f"{port}/tcp"
 
 
 def port_list(container: Container) -> list[dict[str, Any]]:

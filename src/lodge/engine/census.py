@@ -33,6 +33,7 @@ class Resident:
         self.exec_ends: dict[str, asyncio.Future[int]] = {}
         self.execs: dict[str, Exec] = {}
         self.arrival: asyncio.Future[None] | None = None
+        self.cradle: asyncio.Future[int] | None = None
         self.restarting_by_hand = False
         self.early: list[tuple[Attach, int]] = []
         self.ends: list[asyncio.Future[ExitResult]] = []
@@ -105,6 +106,10 @@ class Census:
         self._reserved.discard(resident.container.name)
         self._by_name.pop(old, None)
         self._by_name[resident.container.name] = resident
+
+    def knows(self, id: str) -> bool:
+        """Whether a container of this very id is here."""
+        return id in self._by_id
 
     def find(self, name: str) -> Resident:
         """The container that people mean: a full id, a name, or a beginning of one id alone.

@@ -10,6 +10,7 @@ import fcntl
 import logging
 import os
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from lodge.engine import hostfacts
 from lodge.engine.bridge import Bridge
@@ -29,8 +30,14 @@ from lodge.engine.events import EventBus
 from lodge.engine.execs import Execs
 from lodge.engine.images.catalog import Catalog
 from lodge.engine.images.facade import Images
+from lodge.engine.networks import predefined
+from lodge.engine.networks.attaching import Attachments
+from lodge.engine.networks.book import Book
+from lodge.engine.networks.facade import Networks
+from lodge.engine.networks.wiring import Wiring
 from lodge.engine.parts import Parts
 from lodge.engine.planning.host import HostFacts
+from lodge.engine.planning.usual import usual_config
 from lodge.engine.secrets import Secrets
 from lodge.engine.settings import Settings
 from lodge.engine.state.database import Database
@@ -43,6 +50,9 @@ from lodge.store.store import Store
 from lodge.volume.secrets import SecretStore
 from lodge.volume.store import VolumeStore
 
+if TYPE_CHECKING:
+    from lodge.network.contract import Hands
+
 _log = logging.getLogger(__name__)
 
 
@@ -52,17 +62,27 @@ class Engine:
     containers: Containers
     execs: Execs
     images: Images
+    networks: Networks
     volumes: Volumes
     secrets: Secrets
     system: System
 
     def __init__(
-        self, settings: Settings, *, facts: HostFacts | None = None, launcher: Launcher | None = None
+        self,
+        settings: Settings,
+        *,
+        facts: HostFacts | None = None,
+        launcher: Launcher | None = None,
+        hands: Hands | None = None,
     ) -> None:
-        """A launcher that has begun already saves time; it is the engine's then once `open` succeeds."""
+        """A launcher that has begun already saves time; it is the engine's then once `open` succeeds.
+
+        `hands` stand in for those of the network room.
+        """
         self.settings = settings
         self._given_facts = facts
         self._given_launcher = launcher
+        self._given_hands = hands
         self._lock = -1
         self._opened = False
         self.parts: Parts
@@ -103,7 +123,9 @@ class Engine:
     async def _assemble(self) -> None:
         settings = self.settings
         bridge = Bridge()
-        launcher = self._given_launcher or Launcher(settings.exec_root, settings.data_root)
+        launcher = self._given_launcher or Launcher(
+            settings.exec_root, settings.data_root, usual=usual_config(settings.shm_size)
+        )
         # The zygote takes some 50 ms to start, the rest of the engine meanwhile as long.
         starting = asyncio.ensure_future(bridge.call(launcher.open))
         try:
@@ -113,18 +135,23 @@ class Engine:
             facts = self._given_facts or hostfacts.gather(settings.userns_remap)
         finally:
             await starting
+        rows, census = Rows(self._database), Census()
+        book = Book(rows)
+        predefined.ensure(book, settings)
         self.parts = Parts(
             settings=settings,
             facts=facts,
             bridge=bridge,
-            rows=Rows(self._database),
+            rows=rows,
             events=EventBus(),
-            census=Census(),
+            census=census,
             store=store,
             volumes=volumes,
             secrets=SecretStore(os.path.join(settings.data_root, "secrets")),
             launcher=launcher,
             images=Catalog(store, bridge),
+            book=book,
+            wiring=Wiring(settings, bridge, rows, book, census, self._given_hands),
         )
         self._opened = True
         self._put_together()
@@ -132,9 +159,10 @@ class Engine:
     def _put_together(self) -> None:
         parts = self.parts
         health = HealthKeeper(parts)
-        self._ending = ending = Ending(parts, health)
-        self._facts = Facts(parts, ending)
-        starter = Starter(parts, self._facts)
+        self._attachments = attachments = Attachments(parts)
+        self._ending = ending = Ending(parts, health, attachments)
+        self._facts = Facts(parts, ending, attachments)
+        starter = Starter(parts, self._facts, attachments)
         stopper = Stopper(parts, starter, ending)
         self._remover = remover = Remover(parts, stopper, ending)
         self.execs = Execs(parts)
@@ -143,7 +171,10 @@ class Engine:
         health.probe = self.execs.probe
         health.unhealthy = UnhealthyActor(stopper).act
         committer = Committer(parts, stopper)
-        self.containers = Containers(parts, Creator(parts), starter, stopper, remover, committer)
+        self.containers = Containers(
+            parts, Creator(parts), starter, stopper, remover, committer, attachments
+        )
+        self.networks = Networks(parts, attachments)
         self.images = Images(parts)
         self.volumes = Volumes(parts)
         self.secrets = Secrets(parts)
@@ -162,6 +193,8 @@ class Engine:
                 if resident.keeper is not None:
                     resident.keeper.close()
             parts.events.close()
+            await self._attachments.close()
+            await parts.wiring.close()
             await asyncio.get_running_loop().run_in_executor(None, self._close_hands)
             self._database.close()
         if self._lock >= 0:

@@ -12,7 +12,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from lodge.engine.planning.mount_wishes import MountWish
-from lodge.spec.container import EndpointSettings, HealthCheck, Wish
+from lodge.spec.container import EndpointSettings, HealthCheck, PortBinding, Wish
 
 
 class Probe(Struct, kw_only=True):
@@ -67,7 +67,9 @@ class Container(Struct, kw_only=True):
     """A container: the wish, and what became of it.
 
     `mounts` are for people to see, `layout` is what each start mounts; `chain_id` names the image's files, ""
-    for none.
+    for none. `networks` are its places by the networks' names, with addresses while it runs (what was asked
+    for stays in the wish); `links` are those of the default bridge, alias to container id; `ports` what is
+    bound now, by "80/tcp"; `interfaces` their names inside by endpoint id.
     """
 
     id: str
@@ -83,6 +85,9 @@ class Container(Struct, kw_only=True):
     mounts: list[MountRecord] = []
     layout: list[MountWish] = []
     networks: dict[str, EndpointSettings] = {}
+    links: dict[str, str] = {}
+    ports: dict[str, list[PortBinding]] = {}
+    interfaces: dict[str, str] = {}
     sandbox_id: str = ""
     restart_count: int = 0
     manually_stopped: bool = False
@@ -223,6 +228,55 @@ class Volume(Struct, kw_only=True):
     options: dict[str, str] | None = None
     size: int = -1
     references: int = -1
+
+
+class AddressRange(Struct, kw_only=True):
+    """One entry of a network's IPAM.Config: a subnet, "" for what was left open."""
+
+    subnet: str = ""
+    range: str = ""
+    gateway: str = ""
+    auxiliary: dict[str, str] | None = None
+
+
+class Network(Struct, kw_only=True):
+    """A network: the wish, and what became of it.
+
+    `asked` are the ranges as the user gave them, `subnets` as they were resolved (empty until first needed
+    for the default bridge). `link` is the kernel's name of the bridge. `origin` names the network that it has
+    its settings from.
+    """
+
+    id: str
+    name: str
+    created_at: int
+    driver: str = "bridge"
+    scope: str = "local"
+    ipv4: bool = True
+    ipv6: bool = False
+    ipam_driver: str = "default"
+    ipam_options: dict[str, str] | None = None
+    asked: list[AddressRange] = []
+    subnets: list[AddressRange] = []
+    internal: bool = False
+    attachable: bool = False
+    config_only: bool = False
+    origin: str = ""
+    options: dict[str, str] = {}
+    labels: dict[str, str] = {}
+    link: str = ""
+    predefined: bool = False
+
+
+class Member(Struct, kw_only=True):
+    """A running container in a network, as `network inspect` lists it; addresses with prefix length."""
+
+    container_id: str
+    name: str
+    endpoint_id: str
+    mac_address: str = ""
+    ipv4: str = ""
+    ipv6: str = ""
 
 
 class Event(Struct, kw_only=True):

@@ -10,6 +10,8 @@ from msgspec import Struct
 from lodge.engine.bridge import Bridge
 from lodge.engine.census import Census
 from lodge.engine.events import EventBus
+from lodge.engine.networks.book import Book
+from lodge.engine.networks.wiring import Wiring
 from lodge.engine.planning.host import HostFacts
 from lodge.engine.settings import Settings
 from lodge.engine.state.rows import Rows
@@ -36,6 +38,8 @@ class Parts(Struct):
     secrets: SecretStore
     launcher: Launcher
     images: Catalog
+    book: Book
+    wiring: Wiring
 
     def directory(self, id: str) -> str:
         """Where a container keeps its files: /etc/hosts and so on, its log."""

@@ -6,7 +6,7 @@ can be served is checked where it is used.
 
 from __future__ import annotations
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from lodge.distribution.settings import RegistryEntry
 from lodge.spec.container import Ulimit
@@ -22,6 +22,44 @@ class ForeignRuntime(Struct, frozen=True):
 
     path: str
     arguments: tuple[str, ...] = ()
+
+
+class AddressPool(Struct, frozen=True):
+    """A block of which networks get their subnets: `base` "10.0.0.0/8", cut into pieces of `size` bits."""
+
+    base: str
+    size: int
+
+
+class NetworkSettings(Struct, kw_only=True):
+    """How networks are made, by dockerd's names where it has them.
+
+    `bridge` is the default bridge's link, "" for a name of this engine's own, "none" for no such network.
+    `bind_address` is where ports are published that name no address; `options` are driver options for every
+    new network of a driver. `publish` is kernel (the packets are redirected) or proxy (a process of the host
+    accepts, so that the host's own firewall decides who comes in).
+    """
+
+    bridge: str = ""
+    bip: str = ""
+    bip6: str = ""
+    fixed_cidr: str = ""
+    fixed_cidr_v6: str = ""
+    gateway: str = ""
+    gateway6: str = ""
+    pools: list[AddressPool] = []
+    mtu: int = 0
+    icc: bool = True
+    ipv6: bool = False
+    bind_address: str = ""
+    forward: bool = True
+    masquerade: bool = True
+    firewall: bool = True
+    firewall6: bool = True
+    proxy: bool = True
+    publish: str = "kernel"
+    options: dict[str, dict[str, str]] = {}
+    host_gateways: list[str] = []
 
 
 class Settings(Struct, kw_only=True):
@@ -49,6 +87,7 @@ class Settings(Struct, kw_only=True):
     dns: list[str] = []
     dns_options: list[str] = []
     dns_search: list[str] = []
+    network: NetworkSettings = field(default_factory=NetworkSettings)
     userns_remap: str = ""
     seccomp_profile: str = ""
     no_new_privileges: bool = False

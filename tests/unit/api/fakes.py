@@ -22,6 +22,8 @@ from lodge.engine.models import (
     Image,
     ImageDeletion,
     LogQuery,
+    Member,
+    Network,
     PathStat,
     ProcessTable,
     Progress,
@@ -322,6 +324,47 @@ class FakeVolumes:
         return Pruned(deleted=["v"], reclaimed=1)
 
 
+class FakeNetworks:
+    def __init__(self) -> None:
+        self.asked: list[Any] = []
+        self.all = [
+            Network(id=f"{number}" * 64, name=name, created_at=SECOND, driver=driver, predefined=True)
+            for number, (name, driver) in enumerate(
+                (("bridge", "bridge"), ("host", "host"), ("none", "null")), start=1
+            )
+        ]
+
+    async def create(self, wanted: Network, *, ingress: bool = False) -> Network:
+        wanted.id = "9" * 64
+        self.all.append(wanted)
+        return wanted
+
+    async def get(self, name: str) -> Network:
+        for one in self.all:
+            if name == one.name or (name and one.id.startswith(name)):
+                return one
+        raise NotFound(f"network {name} not found")
+
+    async def list(self, filters: Filters) -> list[Network]:
+        self.asked.append(filters)
+        return self.all
+
+    async def members(self, name: str) -> list[Member]:
+        return [Member(container_id="c1", name="one", endpoint_id="e", ipv4="10.1.0.2/16")]
+
+    async def remove(self, name: str) -> None:
+        self.all.remove(await self.get(name))
+
+    async def prune(self, filters: Filters) -> Pruned:
+        return Pruned()
+
+    async def connect(self, name: str, container: str, asked: EndpointSettings) -> None:
+        self.asked.append((name, container, asked))
+
+    async def disconnect(self, name: str, container: str, *, force: bool) -> None:
+        self.asked.append((name, container, force))
+
+
 class FakeSystem:
     def __init__(self) -> None:
         self.asked: list[Any] = []
@@ -358,5 +401,6 @@ class FakeEngine:
         self.containers = FakeContainers()
         self.execs = FakeExecs()
         self.images = FakeImages()
+        self.networks = FakeNetworks()
         self.volumes = FakeVolumes()
         self.system = FakeSystem()

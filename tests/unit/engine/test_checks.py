@@ -13,7 +13,6 @@ from lodge.spec.container import (
     DeviceMapping,
     DeviceRequest,
     HealthCheck,
-    PortBinding,
     RestartPolicy,
     Ulimit,
 )
@@ -84,14 +83,7 @@ SETTINGS = Settings(runtimes={"crun": ForeignRuntime("/usr/bin/crun")})
         ),
         (Unsupported, {"security_opt": ["apparmor=x"]}, "apparmor profile 'x' was asked for"),
         (Unsupported, {"security_opt": ["label=type:x"]}, "SELinux labels were asked for"),
-        (Unsupported, {"network_mode": "mine"}, "network mine not found"),
-        (
-            Unsupported,
-            {"port_bindings": {"80/tcp": [PortBinding(host_port="8080")]}},
-            "published ports need a bridge network",
-        ),
         (Unsupported, {"storage_opt": {"size": "1g"}}, "storage options"),
-        (Unsupported, {"links": ["a"]}, "links need a bridge network"),
     ],
 )
 def test_refused_of_the_host_part(kind: type[LodgeError], given: dict[str, Any], words: str) -> None:
@@ -120,7 +112,7 @@ def test_refused_of_the_images_part(given: dict[str, Any], words: str) -> None:
 def test_defaults_are_written_as_inspect_shows_them() -> None:
     one = wish(memory=64 << 20, config={"working_dir": "/a/../b"})
     warnings = checks.check(one, SETTINGS, facts())
-    assert warnings == [checks.NO_NETWORK_YET]
+    assert warnings == []
     host = one.host
     assert (host.network_mode, host.ipc_mode, host.cgroupns_mode) == ("default", "private", "host")
     assert (host.runtime, host.shm_size, host.restart_policy.name) == ("lodge", 64 << 20, "no")

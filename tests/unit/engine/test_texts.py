@@ -24,12 +24,21 @@ def test_a_variable_without_a_value_is_never_taken_from_the_host(monkeypatch: py
 
 
 def test_hosts() -> None:
-    text = files.hosts("box", "lan", ["db:10.0.0.5", "six:[::1]", "me=host-gateway"], "10.0.0.2", "10.0.0.1")
-    assert text.splitlines()[-4:] == [
+    text = files.hosts(
+        "box",
+        "lan",
+        ["db:10.0.0.5", "six:[::1]", "me=host-gateway"],
+        addresses=["10.0.0.2", "fd00::2"],
+        gateways=["10.0.0.1"],
+        links=[("10.0.0.7", "foo web")],
+    )
+    assert text.splitlines()[-6:] == [
         "10.0.0.5\tdb",
         "::1\tsix",
         "10.0.0.1\tme",
+        "10.0.0.7\tfoo web",
         "10.0.0.2\tbox.lan box",
+        "fd00::2\tbox.lan box",
     ]
     assert text.startswith("127.0.0.1\tlocalhost\n")
 
@@ -43,6 +52,8 @@ def test_resolvers_on_the_hosts_loopback_are_of_no_use_in_another_network() -> N
     assert shared == "nameserver 127.0.0.53\nsearch lan\noptions edns0\n"
     said = files.resolv_conf(host, servers=["1.1.1.1"], search=["."], options=["a"], private_network=True)
     assert said == "nameserver 1.1.1.1\noptions a\n"
+    own = files.resolv_conf(host, private_network=True, embedded=True, **nothing)
+    assert own == "nameserver 127.0.0.11\nsearch lan\noptions edns0 ndots:0\n"
 
 
 def test_a_users_entrypoint_drops_the_images_command() -> None:

@@ -8,17 +8,20 @@ import msgspec
 
 from lodge.engine import names
 from lodge.engine.census import Resident
+from lodge.engine.containers.creation import write_links
 from lodge.engine.containers.news import announce
+from lodge.engine.networks import texts
+from lodge.engine.networks.attaching import Attachments
 from lodge.engine.parts import Parts
 from lodge.engine.planning import checks, limits
-from lodge.errors import Conflict, InvalidArgument
+from lodge.errors import Conflict, InvalidArgument, NotFound
 from lodge.runtime.messages import Update
 from lodge.spec.container import HostConfig, RestartPolicy
 
 _NEVER_BY_UPDATE = ("Devices", "DeviceCgroupRules", "DeviceRequests", "CgroupParent", "Ulimits", "Init")
 
 
-async def rename(parts: Parts, resident: Resident, new_name: str) -> None:
+async def rename(parts: Parts, attachments: Attachments, resident: Resident, new_name: str) -> None:
     """Give it another name; AlreadyExists when that is taken, InvalidArgument for no change."""
     if not new_name:
         raise InvalidArgument("Neither old nor new names may be empty")
@@ -36,7 +39,27 @@ async def rename(parts: Parts, resident: Resident, new_name: str) -> None:
             parts.census.release(new)
             raise
         parts.census.renamed(resident, old)
+        for other in parts.census:
+            if other.container.links and (other is resident or resident.id in other.container.links.values()):
+                write_links(parts.census, other.container, other.container.links)
+        await attachments.renamed(resident.container)
+        parts.rows.save(resident.container, durable=False)
         announce(parts, resident, "rename", oldName=f"/{old}")
+
+
+async def remove_link(parts: Parts, path: str) -> None:
+    """Remove the link /owner/alias; NotFound when there is none."""
+    owner, _, alias = path.strip("/").partition("/")
+    resident = parts.census.find(owner)
+    async with resident.lock:
+        container = resident.container
+        if not alias or alias not in container.links:
+            raise NotFound(f"Cannot get parent link for {path}: no such link")
+        container.links = {name: other for name, other in container.links.items() if name != alias}
+        write_links(parts.census, container, container.links)
+        parts.rows.save(container)
+        if container.state.running:
+            texts.write_hosts(parts, container)
 
 
 async def update(

@@ -7,19 +7,19 @@ import socket
 import time
 
 from lodge.engine import names
-from lodge.engine.census import Resident
+from lodge.engine.census import Census, Resident
 from lodge.engine.containers import layout
 from lodge.engine.containers.clearing import clear_directory
 from lodge.engine.containers.news import announce
 from lodge.engine.images.catalog import Found
 from lodge.engine.models import Container, ContainerState
+from lodge.engine.networks import places
+from lodge.engine.networks.predefined import BRIDGE, DISABLED
 from lodge.engine.parts import Parts
 from lodge.engine.planning import checks, logging, merge
 from lodge.engine.planning.namespaces import HOST, joined
 from lodge.errors import InvalidArgument, LodgeError
-from lodge.spec.container import EndpointSettings, Wish
-
-_NETWORK_NAMES = {"default": "bridge", "": "bridge"}
+from lodge.spec.container import Wish
 
 
 class Creator:
@@ -33,6 +33,7 @@ class Creator:
         parts = self._parts
         chosen = names.check_container_name(name) if name else None
         warnings = checks.check(wish, parts.settings, parts.facts)
+        _without_default_bridge(wish, parts)
         found = await self._image(wish, platform, warnings)
         merge.over_image(wish.config, found.config.config if found else None)
         logging.complete(wish.host.log_config, parts.settings)
@@ -41,6 +42,7 @@ class Creator:
         parts.census.reserve(chosen)
         try:
             container = _container(names.new_id(), chosen, wish, found, parts)
+            container.links = self._links(container)
             await self._furnish(container, found)
         except BaseException:
             parts.census.release(chosen)
@@ -88,6 +90,20 @@ class Creator:
                     else "conflicting options: hostname and the network mode"
                 )
 
+    def _links(self, container: Container) -> dict[str, str]:
+        """Links of the default bridge, alias to id; the wish says them as Docker's inspect does."""
+        host = container.wish.host
+        if not host.links or BRIDGE not in container.networks:
+            return {}
+        from lodge.engine.planning.sandbox import read_link
+
+        found: dict[str, str] = {}
+        for text in host.links:
+            name, alias = read_link(text)
+            found[alias] = self._parts.census.find(name).id
+        write_links(self._parts.census, container, found)
+        return found
+
     async def _furnish(self, container: Container, found: Found | None) -> None:
         parts = self._parts
         directory = parts.directory(container.id)
@@ -133,7 +149,7 @@ def _container(id: str, name: str, wish: Wish, found: Found | None, parts: Parts
         path=path,
         args=args,
         state=ContainerState(),
-        networks=_networks(wish),
+        networks=places.settle(parts.book, wish),
         snapshotter=parts.store.snapshots.name,
         log_path=logging.path(wish.host.log_config, directory, id),
         hostname_path=f"{directory}/hostname" if own_files else "",
@@ -155,11 +171,16 @@ def _name_host(id: str, wish: Wish, parts: Parts) -> None:
         config.hostname = id[:12]
 
 
-def _networks(wish: Wish) -> dict[str, EndpointSettings]:
-    """The places in networks, as inspect shows them: one, by the mode's name."""
-    mode = wish.host.network_mode
-    if joined(mode) or wish.config.network_disabled:
-        return {}
-    name = _NETWORK_NAMES.get(mode, mode)
-    given = wish.networking.endpoints_config or {}
-    return {name: given.get(name) or given.get(mode) or EndpointSettings()}
+def _without_default_bridge(wish: Wish, parts: Parts) -> None:
+    """With --bridge=none a container that names no network gets a loopback device only."""
+    if parts.settings.network.bridge == DISABLED and wish.host.network_mode in ("default", BRIDGE):
+        wish.config.network_disabled = True
+
+
+def write_links(census: Census, container: Container, links: dict[str, str]) -> None:
+    """Say the links in the wish by the names that everybody has now."""
+    container.wish.host.links = [
+        f"/{census.find(other).container.name}:/{container.name}/{alias}"
+        for alias, other in links.items()
+        if census.knows(other)
+    ] or None

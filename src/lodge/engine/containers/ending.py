@@ -17,6 +17,7 @@ from lodge.engine.containers.health import HealthKeeper
 from lodge.engine.containers.news import announce
 from lodge.engine.lifecycle import Fact, advance, allows
 from lodge.engine.models import ExitResult
+from lodge.engine.networks.attaching import Attachments
 from lodge.engine.parts import Parts
 from lodge.engine.recover import bury
 from lodge.errors import LodgeError
@@ -29,9 +30,10 @@ _KILLED = 137
 class Ending:
     """Deals with ends. `start` and `remove` come from the assembly, which knows who does these."""
 
-    def __init__(self, parts: Parts, health: HealthKeeper) -> None:
+    def __init__(self, parts: Parts, health: HealthKeeper, attachments: Attachments) -> None:
         self._parts = parts
         self.health = health
+        self.attachments = attachments
         self.start: Callable[[Resident], Awaitable[None]]
         self.remove: Callable[[Resident], Awaitable[None]]
         self.closing = False
@@ -49,6 +51,7 @@ class Ending:
         oom = fact.oom_killed or state.oom_killed
         how = Fact.AWAITING if again else Fact.ENDED
         advance(state, how, at=fact.at_ns, exit_code=fact.code, error=fact.error, oom_killed=oom)
+        self.attachments.ended(container)
         removal = container.wish.host.auto_remove and not again and not resident.restarting_by_hand
         if again:
             container.restart_count += 1
@@ -100,6 +103,7 @@ class Ending:
     def start_failed(self, resident: Resident) -> None:
         """A start did not succeed; the container goes where its auto-remove says."""
         self._forget_monitor(resident)
+        self.attachments.ended(resident.container)
         if resident.container.wish.host.auto_remove:
             self._spawn(self._remove(resident))
 

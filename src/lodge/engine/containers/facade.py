@@ -25,8 +25,8 @@ from lodge.engine.models import (
     Pruned,
     Stats,
 )
+from lodge.engine.networks.attaching import Attachments
 from lodge.engine.parts import Parts
-from lodge.errors import Unsupported
 from lodge.spec.container import RestartPolicy, Wish
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ class Containers:
         stopper: Stopper,
         remover: Remover,
         committer: Committer,
+        attachments: Attachments,
     ) -> None:
         self._parts = parts
         self._find = parts.census.find
@@ -56,6 +57,7 @@ class Containers:
         self._stopper = stopper
         self._remover = remover
         self._committer = committer
+        self._attachments = attachments
 
     async def create(self, name: str | None, wish: Wish, platform: str | None) -> tuple[Container, list[str]]:
         """Make one; see `creation`."""
@@ -107,12 +109,13 @@ class Containers:
     async def remove(self, name: str, *, force: bool, volumes: bool, link: bool) -> None:
         """Remove it with its files."""
         if link:
-            raise Unsupported("links are not part of this engine yet")
+            await changing.remove_link(self._parts, name)
+            return
         await self._remover.remove(self._find(name), force=force, volumes=volumes)
 
     async def rename(self, name: str, new_name: str) -> None:
         """Give it another name."""
-        await changing.rename(self._parts, self._find(name), new_name)
+        await changing.rename(self._parts, self._attachments, self._find(name), new_name)
 
     async def update(self, name: str, limits: dict[str, Any], restart: RestartPolicy | None) -> Many[str]:
         """Change limits and restart policy; gives warnings."""

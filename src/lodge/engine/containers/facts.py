@@ -14,6 +14,7 @@ from lodge.engine.containers.ending import Ending
 from lodge.engine.containers.news import announce
 from lodge.engine.keepers import Keeper
 from lodge.engine.lifecycle import Fact, advance, allows
+from lodge.engine.networks.attaching import Attachments
 from lodge.engine.parts import Parts
 from lodge.runtime import messages
 
@@ -24,9 +25,10 @@ if TYPE_CHECKING:
 class Facts:
     """Deals with the facts of all containers."""
 
-    def __init__(self, parts: Parts, ending: Ending) -> None:
+    def __init__(self, parts: Parts, ending: Ending, attachments: Attachments) -> None:
         self._parts = parts
         self._ending = ending
+        self._attachments = attachments
 
     def meet(self, resident: Resident, link: MonitorLink) -> Keeper:
         """Begin to talk with a container's monitor."""
@@ -42,6 +44,9 @@ class Facts:
 
     def _deal(self, resident: Resident, fact: messages.Event) -> None:
         match fact:
+            case messages.Created():
+                if resident.cradle is not None and not resident.cradle.done():
+                    resident.cradle.set_result(fact.pid)
             case messages.Started():
                 self.started(resident, fact.pid, fact.at_ns)
             case messages.Exited():
@@ -65,8 +70,10 @@ class Facts:
             return
         advance(state, Fact.STARTED, at=at or time.time_ns(), pid=pid)
         resident.started_clock = time.monotonic()
+        self._attachments.started(resident.container, pid)
         # Not synced: after a power failure nothing runs anyway, and the monitor's record tells the rest.
         self._parts.rows.save(resident.container, durable=False)
+        self._attachments.announce_start(resident.container)
         announce(self._parts, resident, "start")
         if resident.arrival is not None and not resident.arrival.done():
             resident.arrival.set_result(None)

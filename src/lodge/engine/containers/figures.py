@@ -11,7 +11,7 @@ import msgspec
 
 from lodge.engine.census import Resident
 from lodge.engine.containers.news import announce
-from lodge.engine.models import ProcessTable, Stats
+from lodge.engine.models import Container, ProcessTable, Stats
 from lodge.engine.parts import Parts
 from lodge.errors import Conflict, InvalidArgument, LodgeError, Unsupported
 from lodge.kernel.cgroups.contract import BlockDeviceFigure, CgroupStats
@@ -20,6 +20,10 @@ from lodge.runtime.messages import Figures, Processes, ProcessList
 from lodge.runtime.messages import Stats as StatsRequest
 
 _SECOND = 1.0
+_COUNTERS = (
+    "rx_bytes", "rx_packets", "rx_errors", "rx_dropped",
+    "tx_bytes", "tx_packets", "tx_errors", "tx_dropped",
+)  # fmt: skip
 
 
 async def stats(parts: Parts, resident: Resident, *, stream: bool, one_shot: bool) -> AsyncIterator[Stats]:
@@ -53,7 +57,23 @@ async def _figures(parts: Parts, resident: Resident) -> tuple[dict[str, Any], in
         return {}, 0
     assert isinstance(answer, Figures)
     figures = msgspec.json.decode(answer.stats, type=CgroupStats)
-    return shape(figures, parts.facts.cgroup_version, parts.facts.memory, parts.facts.cpus), answer.at_ns
+    shaped = shape(figures, parts.facts.cgroup_version, parts.facts.memory, parts.facts.cpus)
+    if resident.container.interfaces:
+        shaped["networks"] = await _traffic(parts, resident.container)
+    return shaped, answer.at_ns
+
+
+async def _traffic(parts: Parts, container: Container) -> dict[str, Any]:
+    """What each interface has counted, with Docker's names; nothing of a container that ends meanwhile."""
+    try:
+        await parts.wiring.ready()
+        counted = await parts.bridge.call(parts.wiring.hands.counters, container.state.pid)
+    except (LodgeError, OSError):
+        return {}
+    return {
+        one.interface: {name: getattr(one, name) for name in _COUNTERS}
+        for one in sorted(counted, key=lambda one: one.interface)
+    }
 
 
 def shape(stats: CgroupStats, version: int, memory: int, cpus: int) -> dict[str, Any]:

@@ -10,11 +10,12 @@ import msgspec
 
 from lodge.engine import secrets
 from lodge.engine.models import Container
+from lodge.engine.networks import texts
 from lodge.engine.parts import Parts
-from lodge.engine.planning import files, propagation, remap
+from lodge.engine.planning import propagation, remap
 from lodge.engine.planning.launch import Found
 from lodge.engine.planning.mount_wishes import MountWish
-from lodge.engine.planning.namespaces import HOST, NONE, PRIVATE, SHAREABLE, Shared, joined, private_network
+from lodge.engine.planning.namespaces import NONE, PRIVATE, SHAREABLE, Shared, joined
 from lodge.engine.settings import Settings
 from lodge.errors import Conflict, InvalidArgument, NotFound, Unsupported
 from lodge.kernel.mount import mountinfo
@@ -45,6 +46,7 @@ async def find(parts: Parts, container: Container) -> Found:
         ),
         shm_source=_shm(parts, container),
         host_mqueue=os.path.isdir("/dev/mqueue"),
+        linked=_linked(parts, container),
         init_path=init_path(parts.settings) if wants_init(container, parts.settings) else "",
     )
 
@@ -126,13 +128,26 @@ def _shm(parts: Parts, container: Container) -> str:
     return path
 
 
+def _linked(parts: Parts, container: Container) -> list[str]:
+    if not container.links:
+        return []
+    from lodge.engine.planning import links
+
+    by_id = {other: alias for alias, other in container.links.items()}
+    return [
+        text
+        for address, _, other in texts.linked(parts, container)
+        for text in links.variables(container.name, by_id[other.id], address, other.wish)
+    ]
+
+
 def _files(parts: Parts, container: Container) -> list[tuple[str, str]]:
     other = joined(container.wish.host.network_mode)
     if other:
         owner = parts.census.find(other).container
         shared = [(_RESOLV_CONF, owner.resolv_conf_path), (_HOSTS, owner.hosts_path)]
         return [(place, path) for place, path in shared if path]
-    _write_files(parts.settings, container)
+    texts.write_all(parts, container)
     if remap.wanted(container.wish.host, parts.facts.mappings):
         for path in (container.resolv_conf_path, container.hostname_path, container.hosts_path):
             os.chown(path, *parts.facts.mappings.root)
@@ -141,40 +156,6 @@ def _files(parts: Parts, container: Container) -> list[tuple[str, str]]:
         ("/etc/hostname", container.hostname_path),
         (_HOSTS, container.hosts_path),
     ]
-
-
-def _write_files(settings: Settings, container: Container) -> None:
-    config, host = container.wish.config, container.wish.host
-    own_network = private_network(host.network_mode)
-    hosts = files.hosts(config.hostname, config.domainname, host.extra_hosts, "", "")
-    if host.network_mode == HOST:
-        hosts = _read(_HOSTS) + files.extra_lines(host.extra_hosts, "127.0.0.1")
-    resolv_conf = files.resolv_conf(
-        _read(_RESOLV_CONF),
-        servers=host.dns or settings.dns,
-        search=host.dns_search or settings.dns_search,
-        options=host.dns_options or settings.dns_options,
-        private_network=own_network,
-    )
-    _write(container.hostname_path, config.hostname + "\n")
-    _write(container.hosts_path, hosts)
-    _write(container.resolv_conf_path, resolv_conf)
-
-
-def _read(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            return file.read()
-    except OSError:
-        return ""
-
-
-def _write(path: str, text: str) -> None:
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
-    try:
-        os.write(fd, text.encode(errors="surrogateescape"))
-    finally:
-        os.close(fd)
 
 
 def wants_init(container: Container, settings: Settings) -> bool:

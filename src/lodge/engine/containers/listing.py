@@ -132,7 +132,12 @@ def _volume(values: Sequence[str]) -> Test:
 
 
 def _network(values: Sequence[str]) -> Test:
-    return lambda c: any(value in c.networks for value in values)
+    return lambda c: any(
+        value == name or (one.network_id and one.network_id.startswith(value))
+        for value in values
+        if value
+        for name, one in c.networks.items()
+    )
 
 
 def _exposed(values: Sequence[str]) -> Test:

@@ -54,6 +54,7 @@ class Recovery:
         if self._meetings:
             await asyncio.wait(self._meetings)
         self._sweep({container.id for container in containers})
+        self._let_go_of_networks()
 
     def _has_files(self, container: Container) -> bool:
         """Whether there is anything to recover; a row alone is a removal that a power failure cut short."""
@@ -130,6 +131,15 @@ class Recovery:
             await self._remover.remove(resident, force=True, volumes=False)
         except (LodgeError, OSError) as error:
             _log.error("container %s could not be removed: %s", resident.container.name, error)
+
+    def _let_go_of_networks(self) -> None:
+        """A start that was cut off left its places in the row; then the networks are taken up again."""
+        for resident in self._parts.census:
+            container = resident.container
+            if not container.state.running and any(one.endpoint_id for one in container.networks.values()):
+                self._ending.attachments.ended(container)
+                self._parts.rows.save(container, durable=False)
+        self._resuming = asyncio.ensure_future(self._parts.wiring.resume())
 
     def _sweep(self, known: set[str]) -> None:
         """Remove files of containers whose rows are gone: their removal, or their making, was cut off."""

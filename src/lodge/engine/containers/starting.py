@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import time
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -18,12 +20,17 @@ from lodge.engine.containers.clearing import clear_directory
 from lodge.engine.containers.facts import Facts
 from lodge.engine.keepers import FIRST, Keeper
 from lodge.engine.lifecycle import Fact, advance
+from lodge.engine.models import Container
+from lodge.engine.networks.attaching import Attachments, wired
 from lodge.engine.parts import Parts
-from lodge.engine.planning import launch, logging
+from lodge.engine.planning import launch, logging, remap
 from lodge.engine.settings import DEFAULT_RUNTIME
 from lodge.errors import Conflict, InvalidArgument, LodgeError, NotModified, StartFailed, Unavailable
 from lodge.runtime.exit_record import MONITOR_RECORD
-from lodge.runtime.messages import PROCESS_WING, Launch, Start
+from lodge.runtime.messages import PROCESS_WING, Launch, Signal, Start
+
+if TYPE_CHECKING:
+    from lodge.network.contract import Sandbox
 
 _COULD_NOT_START = 128
 _NO_SUCH_COMMAND = 127
@@ -31,21 +38,25 @@ _PREFIX = (
     "failed to create task for container: failed to create shim task: OCI runtime create failed: "
     "unable to start container process: "
 )
+_NETWORKING = "failed to set up container networking: "
 # What Docker's daemon finds before it calls a runtime, and so says without the runtime's words around it.
 _FOUND_BY_DOCKER_ITSELF = (
     "failed to create task for container: failed to initialize logging driver",
     "unable to find user",
     "unable to find group",
     "error gathering device information",
+    _NETWORKING,
+    "Cannot link to a non running container",
 )
 
 
 class Starter:
     """Starts containers."""
 
-    def __init__(self, parts: Parts, facts: Facts) -> None:
+    def __init__(self, parts: Parts, facts: Facts, attachments: Attachments) -> None:
         self._parts = parts
         self._facts = facts
+        self._attachments = attachments
 
     async def start(self, resident: Resident, *, by_policy: bool = False) -> None:
         """Start it. NotModified when it runs, Conflict when it is being removed, StartFailed with a code."""
@@ -74,16 +85,17 @@ class Starter:
         """Start it now; the caller holds the lock."""
         resident.arrival = None
         try:
-            order = await self._order(resident)
+            sandbox = await self._settle(resident.container) if wired(resident.container) else None
+            order = await self._order(resident, sandbox)
             # What an earlier life left there would read as a sign of this one.
             clear_directory(order.state_dir)
             try:
-                await self._talk(resident, order)
+                await self._talk(resident, order, sandbox)
             except Unavailable:
                 if os.path.exists(os.path.join(order.state_dir, MONITOR_RECORD)):
                     raise
                 # The order fell into a dying zygote and no monitor ever came of it: nothing was done yet.
-                await self._talk(resident, order)
+                await self._talk(resident, order, sandbox)
         except (LodgeError, OSError) as error:
             failure = _start_failure(error)
             self._failed(resident, failure)
@@ -91,9 +103,42 @@ class Starter:
         finally:
             _let_go(resident)
 
-    async def _order(self, resident: Resident) -> Launch:
+    async def _settle(self, container: Container) -> Sandbox | None:
+        """Take addresses, and write them down: what is made of them must be found again after a crash."""
+        try:
+            sandbox = await self._attachments.settle(container)
+        except LodgeError as error:
+            error.message = _NETWORKING + error.message
+            raise
+        self._parts.rows.save(container, durable=False)
+        return sandbox if sandbox.endpoints else None
+
+    async def _stand(self, container: Container, sandbox: Sandbox) -> str:
+        """The path of a namespace with all interfaces; "" where the init has to make it."""
+        if self._furnished_later(container):
+            return ""
+        try:
+            return (await self._attachments.stand(container, sandbox)).path
+        except LodgeError as error:
+            error.message = _NETWORKING + error.message
+            raise
+
+    def _furnished_later(self, container: Container) -> bool:
+        """Whether the namespace must belong to the container's own user namespace."""
+        return remap.wanted(container.wish.host, self._parts.facts.mappings)
+
+    async def _order(self, resident: Resident, sandbox: Sandbox | None) -> Launch:
         parts, container = self._parts, resident.container
-        found = await furniture.find(parts, container)
+        if sandbox is None:
+            found = await furniture.find(parts, container)
+        else:
+            # The hands work in a thread meanwhile.
+            standing = asyncio.ensure_future(self._stand(container, sandbox))
+            try:
+                found = await furniture.find(parts, container)
+            finally:
+                await asyncio.wait([standing])
+            found.network_path = await standing
         config, host = container.wish.config, container.wish.host
         state_dir = parts.state_directory(container.id)
         size = host.console_size if config.tty else None
@@ -123,17 +168,32 @@ class Starter:
             measure=parts.settings.measure,
         )
 
-    async def _talk(self, resident: Resident, order: Launch) -> None:
+    async def _talk(self, resident: Resident, order: Launch, sandbox: Sandbox | None) -> None:
         resident.arrival = asyncio.get_running_loop().create_future()
+        resident.cradle = asyncio.get_running_loop().create_future()
         keeper = self._facts.meet(resident, self._parts.launcher.launch(order))
         launched = keeper.expect(order.request)
         self._pass_early_clients(resident, keeper)
+        if sandbox is not None and self._furnished_later(resident.container):
+            await launched
+            await self._furnish(resident, keeper, sandbox, resident.cradle)
         started = keeper.post(Start(request=keeper.next_number()))
         await launched
         # They are the monitor's now: one that kept a copy here would hide the end of the connection.
         _let_go(resident)
         await started
         await resident.arrival
+
+    async def _furnish(
+        self, resident: Resident, keeper: Keeper, sandbox: Sandbox, cradle: asyncio.Future[int]
+    ) -> None:
+        try:
+            await self._attachments.furnish(resident.container, sandbox, await cradle)
+        except BaseException as error:
+            keeper.post(Signal(request=keeper.next_number(), number=signal.SIGKILL))
+            if isinstance(error, LodgeError):
+                error.message = _NETWORKING + error.message
+            raise
 
     def _pass_early_clients(self, resident: Resident, keeper: Keeper) -> None:
         for attach, fd in resident.early:

@@ -41,11 +41,6 @@ ON_UNHEALTHY = "io.lodge.health-on-failure"
 """The annotation that says what becomes of an unhealthy container."""
 _UNHEALTHY_ACTIONS = ("none", "restart", "stop", "kill")
 
-NO_NETWORK_YET = (
-    "The bridge network is not part of this engine yet: the container gets a network namespace of its own"
-    " with a loopback device only"
-)
-
 
 def check(wish: Wish, settings: Settings, facts: HostFacts) -> list[str]:
     """Refuse or complete the wish; gives the warnings."""
@@ -53,16 +48,8 @@ def check(wish: Wish, settings: Settings, facts: HostFacts) -> list[str]:
     warnings = _check_host(wish.host, settings, facts)
     warnings += limits.check(wish.host, facts)
     complete(wish.host, settings, facts)
-    if wish.host.network_mode in ("", "default", "bridge") and not wish.config.network_disabled:
-        warnings.append(NO_NETWORK_YET)
     if wish.host.network_mode == namespaces.HOST and wish.host.port_bindings:
         warnings.append("Published ports are discarded when using host network mode")
-    for name in wish.networking.endpoints_config or {}:
-        if name not in ("", "default", "bridge", "host", "none", wish.host.network_mode):
-            raise Unsupported(
-                f"network {name} not found: user-defined networks are not part of this engine yet",
-                hint="use --network none, host or container:NAME",
-            )
     return warnings
 
 
@@ -129,7 +116,6 @@ def _check_host(host: HostConfig, settings: Settings, facts: HostFacts) -> list[
     devices.check(host)
     security.check(security.parse(host.security_opt), facts)
     _refuse_what_is_missing(host)
-    namespaces.check_network(host)
     sysctls.check(host)
     return []
 
@@ -214,11 +200,6 @@ def _refuse_what_is_missing(host: HostConfig) -> None:
         raise Unsupported(
             "storage options for a container's files (--storage-opt) need a file system with project quotas,"
             " which this engine does not use yet"
-        )
-    if host.links:
-        raise Unsupported(
-            "links need a bridge network, which is not part of this engine yet",
-            hint="use --network container:NAME",
         )
     if host.cgroup:
         raise Unsupported("joining another container's control group is not supported")

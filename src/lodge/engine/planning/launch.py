@@ -47,7 +47,8 @@ class Found(Struct, kw_only=True):
     """What was made or looked up for one start.
 
     `files` are (destination, source) of the engine's own; `fresh` the volumes that may be filled from the
-    image, as (destination, source); `init_path` a host's init program, "" for none.
+    image, as (destination, source); `init_path` a host's init program, "" for none; `network_path` a network
+    namespace that is ready; `linked` the variables that links bring.
     """
 
     mounts: list[MountWish] = []
@@ -58,6 +59,8 @@ class Found(Struct, kw_only=True):
     shm_source: str = ""
     host_mqueue: bool = True
     init_path: str = ""
+    network_path: str = ""
+    linked: list[str] = []
     root: str = "rootfs"
 
 
@@ -88,7 +91,7 @@ def runtime_config(container: Container, found: Found, settings: Settings, facts
         oci_version=OCI_VERSION,
         root=Root(path=found.root, readonly=host.readonly_rootfs),
         mounts=all_mounts,
-        process=_process(container, caps, options, with_init=bool(found.init_path)),
+        process=_process(container, caps, options, found),
         hostname=wish.config.hostname if own_uts else "",
         annotations=host.annotations or {},
         linux=_linux(
@@ -114,15 +117,15 @@ def _init_mount(source: str) -> Mount:
 
 
 def _process(
-    container: Container, caps: list[str], options: security.Security, *, with_init: bool
+    container: Container, caps: list[str], options: security.Security, found: Found
 ) -> Process:
     config, host = container.wish.config, container.wish.host
     words = [container.path, *container.args]
     size = host.console_size if config.tty else None
     return Process(
         cwd=config.working_dir or "/",
-        args=[INIT_IN_CONTAINER, "--", *words] if with_init else words,
-        env=environment.of_container(config.hostname, config.tty, config.env or ()),
+        args=[INIT_IN_CONTAINER, "--", *words] if found.init_path else words,
+        env=environment.of_container(config.hostname, config.tty, [*found.linked, *(config.env or ())]),
         terminal=config.tty,
         console_size=ConsoleSize(height=size[0], width=size[1]) if size and any(size) else None,
         capabilities=capabilities.sets(caps),
@@ -166,7 +169,7 @@ def _linux(
         sysctl=sysctls.plan(host, container.wish.config.domainname, users=users),
         resources=resources,
         cgroups_path=_group(host.cgroup_parent or settings.cgroup_parent, container.id),
-        namespaces=namespaces.plan(host, found.shared, users=users),
+        namespaces=namespaces.plan(host, found.shared, users=users, network_path=found.network_path),
         devices=nodes,
         seccomp=seccomp,
         rootfs_propagation=propagation,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from lodge.errors import InvalidArgument, Unsupported
+from lodge.errors import InvalidArgument
 from lodge.spec.container import HostConfig
 from lodge.spec.runtime import Namespace
 
@@ -17,7 +17,6 @@ IPC_NONE = "none"
 PRIVATE = "private"
 SHAREABLE = "shareable"
 _CONTAINER = "container:"
-_ISOLATED_NETWORKS = ("", "default", "bridge", "none")
 
 
 class Shared(Struct, frozen=True, kw_only=True):
@@ -49,26 +48,17 @@ def check(host: HostConfig) -> None:
         raise InvalidArgument("Invalid network mode: invalid container format container:<name|id>")
 
 
-def check_network(host: HostConfig) -> None:
-    """Unsupported for networks that this engine can't make yet: nothing is silently left out."""
-    mode = host.network_mode
-    if mode not in (*_ISOLATED_NETWORKS, HOST) and not joined(mode):
-        raise Unsupported(
-            f"network {mode} not found: user-defined networks are not part of this engine yet",
-            hint="use --network none, host or container:NAME",
-        )
-    if mode not in (HOST, "none") and (host.port_bindings or host.publish_all_ports):
-        raise Unsupported(
-            "published ports need a bridge network, which is not part of this engine yet",
-            hint="use --network host, where the program's ports are the host's",
-        )
+def plan(host: HostConfig, shared: Shared, *, users: bool = False, network_path: str = "") -> list[Namespace]:
+    """The namespaces that are made or joined; the host's are left out. `users`: one for users too.
 
-
-def plan(host: HostConfig, shared: Shared, *, users: bool = False) -> list[Namespace]:
-    """The namespaces that are made or joined; the host's are left out. `users`: one for users too."""
+    `network_path` is a network namespace that was made ready.
+    """
     found = [Namespace(type="user")] if users else []
     found.append(Namespace(type="mount"))
-    _add(found, "network", host.network_mode, shared.network, "net")
+    if network_path:
+        found.append(Namespace(type="network", path=network_path))
+    else:
+        _add(found, "network", host.network_mode, shared.network, "net")
     _add(found, "ipc", host.ipc_mode, shared.ipc, "ipc")
     _add(found, "pid", host.pid_mode, shared.pid, "pid")
     _add(found, "uts", host.uts_mode, 0, "uts")

@@ -1,4 +1,4 @@
-"""Containers, execs and facts as rows. A row's document is the whole value as JSON.
+"""Containers, execs, networks and facts as rows. A row's document is the whole value as JSON.
 
 The engine keeps all containers in memory and writes them through here, so reading happens once, at start.
 """
@@ -10,13 +10,14 @@ from typing import TypeVar
 import msgspec
 from msgspec import Struct
 
-from lodge.engine.models import Container, Exec
+from lodge.engine.models import Container, Exec, Network
 from lodge.engine.state.database import Database
 from lodge.errors import Corrupt
 
 _encode = msgspec.json.Encoder().encode
 _container = msgspec.json.Decoder(Container)
 _exec = msgspec.json.Decoder(Exec)
+_network = msgspec.json.Decoder(Network)
 
 T = TypeVar("T", bound=Struct)
 
@@ -53,6 +54,20 @@ class Rows:
     def remove_execs(self, container_id: str) -> None:
         """Forget the execs of a container that ended."""
         self._database.write([("DELETE FROM execs WHERE container_id = ?", (container_id,))], durable=False)
+
+    def networks(self) -> list[Network]:
+        """All networks, oldest first."""
+        found = self._database.read("SELECT document FROM networks ORDER BY created_at")
+        return [_decode(_network, row[0]) for row in found]
+
+    def save_network(self, network: Network) -> None:
+        """Insert or replace a network."""
+        row = (network.id, network.name, network.created_at, _encode(network))
+        self._database.write([("REPLACE INTO networks VALUES (?, ?, ?, ?)", row)])
+
+    def remove_network(self, id: str) -> None:
+        """Forget a network."""
+        self._database.write([("DELETE FROM networks WHERE id = ?", (id,))], freeing=True)
 
     def fact(self, name: str) -> bytes | None:
         """A fact that the engine noted for itself."""
