@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+
 import msgspec
 from msgspec import Struct, field
 
+from lodge.daemon import network
 from lodge.daemon.flags import Given
 from lodge.daemon.options import BY_KEY, NOT_IN_FILES
+from lodge.distribution.settings import RegistryEntry
 from lodge.engine.settings import ForeignRuntime, Settings
 from lodge.errors import InvalidArgument, NotFound
 from lodge.spec.container import Ulimit
@@ -33,10 +37,16 @@ class Config(Struct, rename="kebab", forbid_unknown_fields=True, kw_only=True):
     """All served settings, under their names in daemon.json. Sizes are bytes, times seconds."""
 
     runtimes: dict[str, Runtime] = {}
+    bip: str = ""
+    bip6: str = ""
     bridge: str = ""
     cgroup_parent: str = "/lodge"
     data_root: str = "/var/lib/lodge"
     debug: bool = False
+    default_address_pools: list[network.Pool] = []
+    default_gateway: str = ""
+    default_gateway_v6: str = ""
+    default_network_opts: dict[str, dict[str, str]] = {}
     default_cgroupns_mode: str = ""
     default_ipc_mode: str = "private"
     default_runtime: str = "lodge"
@@ -47,20 +57,42 @@ class Config(Struct, rename="kebab", forbid_unknown_fields=True, kw_only=True):
     dns_search: list[str] = []
     exec_root: str = "/run/lodge"
     features: dict[str, bool] = {}
+    firewall_backend: str = ""
+    fixed_cidr: str = ""
+    fixed_cidr_v6: str = ""
     group: str = ""
+    host_gateway_ips: list[str] = []
     hosts: list[str] = []
+    http_proxy: str = ""
+    https_proxy: str = ""
+    icc: bool = True
     init: bool = False
     init_path: str = ""
     insecure_registries: list[str] = []
+    ip: str = ""
+    ip_forward: bool = True
+    ip_forward_no_drop: bool = False
+    ip_masq: bool = True
+    ip6tables: bool = True
+    iptables: bool = True
+    ipv6: bool = False
     labels: list[str] = []
     log_driver: str = "json-file"
     log_format: str = "text"
     log_level: str = "info"
     log_opts: dict[str, str] = {}
+    max_concurrent_downloads: int = 3
+    max_concurrent_uploads: int = 5
+    max_download_attempts: int = 5
     metrics_addr: str = ""
     min_api_version: str = ""
+    mtu: int = 0
     no_new_privileges: bool = False
+    no_proxy: str = ""
     pidfile: str = ""
+    proxies: dict[str, str] = {}
+    registries: dict[str, RegistryEntry] = {}
+    publish_mode: str = "kernel"
     registry_mirrors: list[str] = []
     seccomp_profile: str = ""
     shutdown_timeout: int = 15
@@ -69,6 +101,7 @@ class Config(Struct, rename="kebab", forbid_unknown_fields=True, kw_only=True):
     tlscert: str = ""
     tlskey: str = ""
     tlsverify: bool | None = None
+    userland_proxy: bool = True
     userns_remap: str = ""
     warnings: list[str] = field(default_factory=list)
     """Filled here: what is accepted but has no meaning."""
@@ -82,6 +115,12 @@ class Config(Struct, rename="kebab", forbid_unknown_fields=True, kw_only=True):
     def level(self) -> str:
         """The log's level."""
         return "debug" if self.debug else self.log_level
+
+    def _proxy(self, name: str, given: str) -> str:
+        """A proxy setting: of its flag, of the file's `proxies`, or of the environment, as dockerd has it."""
+        variable = name.replace("-", "_")
+        environment = os.environ.get(variable.upper()) or os.environ.get(variable) or ""
+        return given or self.proxies.get(name, "") or environment
 
     def settings(self) -> Settings:
         """What the engine needs of all this."""
@@ -105,6 +144,7 @@ class Config(Struct, rename="kebab", forbid_unknown_fields=True, kw_only=True):
             dns=self.dns,
             dns_options=self.dns_opts,
             dns_search=self.dns_search,
+            network=network.settings(self),
             userns_remap=self.userns_remap,
             seccomp_profile=self.seccomp_profile,
             no_new_privileges=self.no_new_privileges,
@@ -112,6 +152,13 @@ class Config(Struct, rename="kebab", forbid_unknown_fields=True, kw_only=True):
             debug=self.debug,
             insecure_registries=self.insecure_registries,
             registry_mirrors=self.registry_mirrors,
+            registries=self.registries,
+            max_downloads=self.max_concurrent_downloads,
+            max_uploads=self.max_concurrent_uploads,
+            max_download_attempts=self.max_download_attempts,
+            http_proxy=self._proxy("http-proxy", self.http_proxy),
+            https_proxy=self._proxy("https-proxy", self.https_proxy),
+            no_proxy=self._proxy("no-proxy", self.no_proxy),
         )
 
 
@@ -227,4 +274,5 @@ def _check(config: Config) -> None:
                 f"{name.replace('_', '-')} must be an absolute path: {getattr(config, name)}"
             )
     _bytes(config.default_shm_size)
+    network.settings(config)
     _ = config.oldest

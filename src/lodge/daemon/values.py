@@ -1,7 +1,8 @@
 """From the text of a flag to the value that daemon.json would hold. Pure.
 
 Kinds: text, flag (true or false), number, size (64m), list, map (key=value), features (key or key=bool),
-runtimes (name=path), ulimits (nofile=1024:2048), any (refused before it is read).
+runtimes (name=path), ulimits (nofile=1024:2048), pools (base=10.0.0.0/8,size=24), network-options
+(driver=name=value), any (refused before it is read).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgtp]?)(?:i?b)?", re.IGNORECASE)
 _TRUE = frozenset(("1", "t", "T", "true", "TRUE", "True"))
 _FALSE = frozenset(("0", "f", "F", "false", "FALSE", "False"))
 
-MANY = frozenset(("list", "map", "features", "runtimes", "ulimits", "any"))
+MANY = frozenset(("list", "map", "features", "runtimes", "ulimits", "pools", "network-options", "any"))
 """Kinds that may be given more than once."""
 
 
@@ -74,6 +75,21 @@ def _runtime(text: str) -> dict[str, Any]:
     return {name: {"path": path}}
 
 
+def _pool(text: str) -> dict[str, Any]:
+    fields = dict(part.partition("=")[::2] for part in text.split(","))
+    if set(fields) != {"base", "size"} or not fields["size"].isdecimal():
+        raise InvalidArgument(f"invalid pool, it is written as base=10.0.0.0/8,size=24: {text}")
+    return {"base": fields["base"], "size": int(fields["size"])}
+
+
+def _network_options(known: dict[str, dict[str, str]], text: str) -> dict[str, dict[str, str]]:
+    driver, equals, rest = text.partition("=")
+    name, second, value = rest.partition("=")
+    if not equals or not second or not driver or not name:
+        raise InvalidArgument(f"invalid key value pair format in driver options: {text}")
+    return known | {driver: {**known.get(driver, {}), name: value}}
+
+
 def merge(kind: str, known: Any, text: str) -> Any:
     """The value of an option after it was given (once more) with `text`."""
     match kind:
@@ -91,6 +107,10 @@ def merge(kind: str, known: Any, text: str) -> Any:
             return (known or {}) | _feature(text)
         case "runtimes":
             return (known or {}) | _runtime(text)
+        case "pools":
+            return [*(known or ()), _pool(text)]
+        case "network-options":
+            return _network_options(known or {}, text)
         case "ulimits":
             return (known or {}) | ulimit(text)
         case _:

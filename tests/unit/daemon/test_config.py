@@ -60,8 +60,14 @@ def test_kinds_of_values() -> None:
         (["--default-ulimit", "nofile"], "invalid ulimit argument: nofile"),
         (["--default-shm-size", "x"], "invalid size: 'x'"),
         (["--add-runtime", "x"], "invalid runtime"),
-        (["--bip", "10.0.0.1/24"], "bip=10.0.0.1/24 can't be served: networks are not offered yet"),
-        (["--iptables=true"], "iptables=True can't be served"),
+        (["--bip", "10.0.0.300/24"], "invalid CIDR address: 10.0.0.300/24"),
+        (["--bip", "10.0.0.1/24", "-b", "br0"], "you specified -b & --bip, mutually exclusive options."),
+        (["--mtu=-1"], "invalid default MTU: -1"),
+        (["--icc=false", "--iptables=false"], "you specified --iptables=false with --icc=false"),
+        (["--publish-mode", "magic"], "invalid publish mode: magic"),
+        (["--default-address-pool", "10.0.0.0/8"], "invalid pool, it is written as base="),
+        (["--default-network-opt", "bridge"], "invalid key value pair format"),
+        (["--userland-proxy-path", "/x"], "the proxy is part of this engine"),
         (["--authorization-plugin", "x"], "plugins are not offered"),
         (["--live-restore=false"], "live-restore=False can't be served"),
         (["--default-runtime", "runc"], 'specified default runtime "runc" does not exist'),
@@ -81,6 +87,40 @@ def test_refused(words: list[str], message: str) -> None:
 def test_what_is_so_anyway_may_be_asked() -> None:
     load("--iptables=false", "--bridge=none", "--live-restore", "--storage-driver", "overlay2")
     load("--exec-opt", "native.cgroupdriver=cgroupfs", "--userland-proxy=false")
+
+
+def test_networks() -> None:
+    found = load(
+        "--bip=10.1.0.1/16",
+        "--fixed-cidr=10.1.2.0/24",
+        "--default-address-pool=base=10.8.0.0/13,size=24",
+        "--default-address-pool=base=10.16.0.0/13,size=24",
+        "--default-network-opt=bridge=com.docker.network.driver.mtu=1400",
+        "--icc=false",
+        "--ip=127.0.0.1",
+        "--userland-proxy=false",
+        "--publish-mode=proxy",
+    )
+    network = found.settings().network
+    assert (network.bip, network.fixed_cidr, network.bind_address) == (
+        "10.1.0.1/16",
+        "10.1.2.0/24",
+        "127.0.0.1",
+    )
+    assert [(pool.base, pool.size) for pool in network.pools] == [("10.8.0.0/13", 24), ("10.16.0.0/13", 24)]
+    assert network.options == {"bridge": {"com.docker.network.driver.mtu": "1400"}}
+    assert (network.icc, network.proxy, network.publish) == (False, False, "proxy")
+
+
+def test_networks_of_a_file(tmp_path: Path) -> None:
+    content = {
+        "default-address-pools": [{"base": "10.8.0.0/13", "size": 24}],
+        "default-network-opts": {"bridge": {"a": "b"}},
+        "bridge": "none",
+    }
+    network = load(file=tmp_path / "d.json", content=content).settings().network
+    assert network.pools[0].base == "10.8.0.0/13"
+    assert (network.options, network.bridge) == ({"bridge": {"a": "b"}}, "none")
 
 
 def test_mistyped_flags_get_a_hint() -> None:
@@ -110,7 +150,7 @@ def test_file(tmp_path: Path) -> None:
         ({"debgu": True}, "the following directives don't match any configuration option: debgu"),
         ({"validate": True}, "don't match any configuration option: validate"),
         ({"debug": "yes"}, "Expected `bool`, got `str` - at `$.debug`"),
-        ({"bip": "10.0.0.1/24"}, "networks are not offered yet"),
+        ({"ip": "nowhere"}, "IP address is not correctly formatted: nowhere"),
         ({"proxies": {"http-proxy": "x"}}, "registries are not asked yet"),
         ("{", "invalid JSON"),
         ("[]", "must be a JSON object"),
@@ -160,7 +200,7 @@ def test_table_is_consistent() -> None:
         for option in OPTIONS
         if not option.lacks and option.file_key not in config.NOT_IN_FILES
     }
-    fields = {name.replace("_", "-") for name in config.Config.__struct_fields__} - {"warnings", "bridge"}
+    fields = {name.replace("_", "-") for name in config.Config.__struct_fields__} - {"warnings"}
     assert served - {"raw-logs"} == fields
     assert all(option.help for option in OPTIONS if not option.lacks)
     assert "--tlsverify" in usage()
