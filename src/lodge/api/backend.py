@@ -32,6 +32,8 @@ from lodge.engine.models import (
     Volume,
 )
 from lodge.spec.container import EndpointSettings, Limits, RestartPolicy, Wish
+from lodge.spec.descriptor import Descriptor
+from lodge.spec.platform import Platform
 from lodge.volume.secrets import Secret
 
 Filters: TypeAlias = dict[str, list[str]]

@@ -112,8 +112,10 @@ class AuthConfig(Settings):
 
     username: str = ""
     password: str = ""
+    auth: str = ""
     serveraddress: str = ""
     identitytoken: str = ""
+    registrytoken: str = ""
 
 
 def window(size: list[int] | None) -> tuple[int, int] | None:

@@ -1,21 +1,15 @@
-"""Images: list, inspect, history, tag, remove, prune; moving them: pull, import, load, save, bootstrap."""
+"""Images: list, inspect, history, tag, remove, prune; moving them: import, load, save, bootstrap."""
 
 from __future__ import annotations
 
-import base64
-from typing import Any
-
-import msgspec
-
 from lodge.api import shapes_images
 from lodge.api.call import Call
+from lodge.api.platforms import parameter
 from lodge.api.router import Route
 from lodge.api.routes_lifecycle import tagged
+from lodge.api.routes_registries import pull
 from lodge.api.transfer import send_out, send_progress
-from lodge.engine.models import Progress
-from lodge.errors import Forbidden, InvalidArgument, LodgeError, Unsupported
-from lodge.spec.digest import Digest
-from lodge.spec.reference import Reference
+from lodge.errors import InvalidArgument, Unsupported
 
 
 def routes() -> list[Route]:
@@ -23,7 +17,6 @@ def routes() -> list[Route]:
     return [
         Route("GET", "/images/json", list_images),
         Route("GET", "/images/get", save),
-        Route("GET", "/images/search", search),
         Route("POST", "/images/create", create, bound=True),
         Route("POST", "/images/load", load),
         Route("POST", "/images/prune", prune, since=25),
@@ -32,9 +25,7 @@ def routes() -> list[Route]:
         Route("GET", "/images/{name}/get", save),
         Route("GET", "/images/{name}/attestations", attestations, since=55),
         Route("POST", "/images/{name}/tag", tag),
-        Route("POST", "/images/{name}/push", push),
         Route("DELETE", "/images/{name}", remove),
-        Route("GET", "/distribution/{name}/json", distribution),
         Route("POST", "/lodge/images/bootstrap", bootstrap, bound=True),
     ]
 
@@ -59,7 +50,7 @@ async def list_images(call: Call) -> None:
 async def inspect(call: Call) -> None:
     """GET /images/{name}/json."""
     form = call.form
-    platform = _platform(call, 49)
+    platform = parameter(call, 49)
     if platform and call.version >= 48 and form.flag("manifests"):
         raise InvalidArgument("conflicting options: manifests and platform options cannot both be set")
     call.reply(shapes_images.inspect(await call.backend.images.get(call.name, platform), call.version))
@@ -67,7 +58,7 @@ async def inspect(call: Call) -> None:
 
 async def history(call: Call) -> None:
     """GET /images/{name}/history."""
-    call.reply(shapes_images.history(await call.backend.images.history(call.name, _platform(call, 48))))
+    call.reply(shapes_images.history(await call.backend.images.history(call.name, parameter(call, 48))))
 
 
 async def tag(call: Call) -> None:
@@ -105,13 +96,13 @@ async def save(call: Call) -> None:
     names = [one for name in names for one in (name.split(",") if not call.name else [name]) if one]
     if not names:
         raise InvalidArgument("no image names were given")
-    flow = await call.backend.images.save(names, _platform(call, 48))
+    flow = await call.backend.images.save(names, parameter(call, 48))
     await send_out(call, flow, "application/x-tar")
 
 
 async def load(call: Call) -> None:
     """POST /images/load."""
-    _platform(call, 48)
+    parameter(call, 48)
     items = await call.backend.images.load(call.inflow(), quiet=call.form.flag("quiet", True))
     await send_progress(call, items, always_in_band=True)
 
@@ -120,31 +111,9 @@ async def create(call: Call) -> None:
     """POST /images/create: pull with fromImage, import with fromSrc."""
     platform = call.form.text("platform") or None if call.version >= 32 else None
     if call.form.text("fromImage"):
-        await _pull(call, platform)
+        await pull(call, platform)
     else:
         await _import(call, platform)
-
-
-async def _pull(call: Call, platform: str | None) -> None:
-    reference = _pulled_name(call.form.text("fromImage"), call.form.text("tag"))
-    if reference.familiar_name == "scratch":
-        raise Forbidden("'scratch' is a reserved name")
-    auth = _auth(call.header("x-registry-auth"))
-    await send_progress(
-        call, await call.backend.images.pull(reference.familiar(), platform=platform, auth=auth)
-    )
-
-
-def _pulled_name(image: str, tag: str) -> Reference:
-    """A name out of two parameters; the second may be a digest. Without tag and digest all tags are meant."""
-    name = Reference.parse_name(image.removesuffix(":"))
-    if not tag:
-        return name
-    try:
-        digest = Digest(tag)
-    except LodgeError:
-        return name.with_tag(tag)
-    return name.with_digest(digest)
 
 
 async def _import(call: Call, platform: str | None) -> None:
@@ -175,68 +144,7 @@ async def bootstrap(call: Call) -> None:
     await send_progress(call, items)
 
 
-async def push(call: Call) -> None:
-    """POST /images/{name}/push: what Docker says when its registry can't be served, inside the stream."""
-    form = call.form
-    reference = tagged(call.name, form.text("tag")) or call.name
-    image = await call.backend.images.get(reference)
-    del image
-
-    async def refuse() -> Any:
-        yield Progress(status=f"The push refers to repository [{Reference.parse_name(call.name).name}]")
-        yield Progress(error="push to registries is not offered by this engine yet")
-
-    await send_progress(call, refuse())
-
-
-def search(call: Call) -> None:
-    """GET /images/search."""
-    limit = call.form.integer("limit")
-    if limit is not None and limit < 0:
-        raise InvalidArgument("invalid limit specified")
-    raise Unsupported("search needs a registry's index, which this engine does not ask yet")
-
-
-def distribution(call: Call) -> None:
-    """GET /distribution/{name}/json."""
-    Reference.parse_name(call.name)
-    raise Unsupported("asking registries is not offered by this engine yet")
-
-
 async def attestations(call: Call) -> None:
     """GET /images/{name}/attestations: none are kept."""
     await call.backend.images.get(call.name)
     call.reply([])
-
-
-def _platform(call: Call, since: int) -> str | None:
-    """The platform parameter (JSON) as `os/arch[/variant]`; None when it is not given, or before its time."""
-    values = call.form.texts("platform")
-    if call.version < since or not values or not values[0]:
-        return None
-    if len(values) > 1 and call.version < 52:
-        raise InvalidArgument(
-            "multiple platform parameters are not supported in this API version; "
-            "use API version 1.52 or later"
-        )
-    if len(values) > 1:
-        raise Unsupported("only one platform at a time is offered")
-    try:
-        members = msgspec.json.decode(values[0], type=dict[str, Any])
-    except (msgspec.MsgspecError, RecursionError) as error:
-        raise InvalidArgument(f"failed to parse platform: {error}") from None
-    system, machine = members.get("os"), members.get("architecture")
-    if not system or not machine:
-        raise InvalidArgument("both OS and Architecture must be provided")
-    return "/".join(str(part) for part in (system, machine, members.get("variant")) if part)
-
-
-def _auth(header: str) -> dict[str, str] | None:
-    """Credentials of a pull. What can't be read is passed over, as Docker does."""
-    if not header:
-        return None
-    try:
-        text = base64.urlsafe_b64decode(header + "=" * (-len(header) % 4))
-        return msgspec.json.decode(text, type=dict[str, str]) or None
-    except (ValueError, msgspec.MsgspecError, RecursionError):
-        return None

@@ -9,10 +9,9 @@ from typing import Any
 
 from lodge.api import shapes_system
 from lodge.api.call import Call, close, encode
-from lodge.api.requests import AuthConfig
 from lodge.api.router import Route
 from lodge.engine.models import Event
-from lodge.errors import InvalidArgument, Unsupported
+from lodge.errors import InvalidArgument
 from lodge.http.body import ClientGone
 from lodge.wire import versions
 
@@ -38,7 +37,6 @@ def routes() -> list[Route]:
         Route("GET", "/info", info),
         Route("GET", "/events", events, bound=True),
         Route("GET", "/system/df", disk_usage),
-        Route("POST", "/auth", auth),
     ]
 
 
@@ -166,9 +164,3 @@ async def disk_usage(call: Call) -> None:
     else:
         # both layouts, since clients without a version prefix may know either
         call.reply(legacy | found.current(call.version, verbose=verbose, build_cache=builds))
-
-
-async def auth(call: Call) -> None:
-    """POST /auth."""
-    await call.json(AuthConfig)
-    raise Unsupported("asking registries is not offered by this engine yet")

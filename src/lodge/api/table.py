@@ -9,6 +9,7 @@ from lodge.api import (
     routes_images,
     routes_lifecycle,
     routes_networks,
+    routes_registries,
     routes_secrets,
     routes_streams,
     routes_system,
@@ -21,6 +22,6 @@ def all_routes() -> list[Route]:
     """Every route that is served."""
     modules = (
         routes_system, routes_containers, routes_lifecycle, routes_files, routes_streams, routes_images,
-        routes_volumes, routes_networks, routes_secrets, absent,
+        routes_volumes, routes_networks, routes_registries, routes_secrets, absent,
     )  # fmt: skip
     return [route for module in modules for route in module.routes()]

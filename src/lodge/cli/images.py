@@ -34,12 +34,14 @@ def missing_image_hint(name: str) -> str | None:
 
 def fetch_image(ctx: Context, name: str, platform: str = "", *, quiet: bool = False) -> None:
     """Pull `name`, showing the progress on stderr."""
+    from lodge.cli.credentials import registry_auth
     from lodge.cli.progress import show_progress
 
     repository, tag = split_reference(name)
     query = {"fromImage": repository, "tag": tag or "latest", "platform": platform or None}
+    auth = registry_auth(ctx, repository)
     try:
-        messages = ctx.engine.stream_json("POST", "/images/create", query=query)
+        messages = ctx.engine.stream_json("POST", "/images/create", query=query, auth=auth)
         show_progress(messages, quiet=quiet, to_stderr=True)
     except LodgeError as error:
         error.hint = error.hint or missing_image_hint(name)

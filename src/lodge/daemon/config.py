@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import msgspec
 from msgspec import Struct, field
 
@@ -116,15 +114,11 @@ class Config(Struct, rename="kebab", forbid_unknown_fields=True, kw_only=True):
         """The log's level."""
         return "debug" if self.debug else self.log_level
 
-    def _proxy(self, name: str, given: str) -> str:
-        """A proxy setting: of its flag, of the file's `proxies`, or of the environment, as dockerd has it."""
-        variable = name.replace("-", "_")
-        environment = os.environ.get(variable.upper()) or os.environ.get(variable) or ""
-        return given or self.proxies.get(name, "") or environment
-
     def settings(self) -> Settings:
         """What the engine needs of all this."""
-        return Settings(
+        from lodge.daemon import registries
+
+        settings = Settings(
             data_root=self.data_root,
             exec_root=self.exec_root,
             labels=self.labels,
@@ -152,14 +146,8 @@ class Config(Struct, rename="kebab", forbid_unknown_fields=True, kw_only=True):
             debug=self.debug,
             insecure_registries=self.insecure_registries,
             registry_mirrors=self.registry_mirrors,
-            registries=self.registries,
-            max_downloads=self.max_concurrent_downloads,
-            max_uploads=self.max_concurrent_uploads,
-            max_download_attempts=self.max_download_attempts,
-            http_proxy=self._proxy("http-proxy", self.http_proxy),
-            https_proxy=self._proxy("https-proxy", self.https_proxy),
-            no_proxy=self._proxy("no-proxy", self.no_proxy),
         )
+        return registries.apply(self, settings)
 
 
 def _bytes(size: int | str) -> int:
@@ -249,6 +237,8 @@ def _typed(merged: Given) -> Config:
 
 def _check(config: Config) -> None:
     """What a type can't say."""
+    from lodge.daemon import registries
+
     if config.log_level not in _LEVELS:
         raise InvalidArgument(f"invalid logging level: {config.log_level}")
     if config.log_format not in ("text", "json"):
@@ -276,3 +266,4 @@ def _check(config: Config) -> None:
     _bytes(config.default_shm_size)
     network.settings(config)
     _ = config.oldest
+    registries.check(config)

@@ -108,7 +108,7 @@ OPTIONS = (
     Option("mtu", "number", "MTU of the networks"),
     Option("network-control-plane-mtu", "number", "", lacks="there is no swarm mode"),
     Option("no-new-privileges", "flag", "Set no-new-privileges by default for new containers"),
-    Option("no-proxy", "text", "Comma-separated list of hosts or IP addresses for which the proxy is skipped"),
+    Option("no-proxy", "text", "Hosts that are asked without a proxy, with commas between them"),
     Option("node-generic-resource", "list", "", key="node-generic-resources", lacks="there is no swarm mode"),
     Option("pidfile", "text", "Path to use for daemon PID file", short="p"),
     Option("proxies", "any", "", flag=False),

@@ -27,6 +27,7 @@ class RegistryEntry(Struct, frozen=True, rename="kebab", forbid_unknown_fields=T
     `ca`, `client_cert` and `client_key` are paths of PEM files. `insecure` doesn't check certificates and
     allows plain HTTP; `plain_http` uses nothing else. `fallback` false: only the mirrors are asked.
     `token_realms` are further hosts that may be sent this registry's credentials in return for a token.
+    `upload_chunk` bytes at most go in one request, for registries behind something that limits them; 0: all.
     """
 
     mirrors: tuple[str | Mirror, ...] = ()
@@ -40,6 +41,7 @@ class RegistryEntry(Struct, frozen=True, rename="kebab", forbid_unknown_fields=T
     connect_timeout: float = 15.0
     read_timeout: float = 60.0
     token_realms: tuple[str, ...] = ()
+    upload_chunk: int = 0
 
 
 class RegistrySettings(Struct, kw_only=True):

@@ -60,7 +60,7 @@ def _push(ctx: Context, values: Values, arguments: list[str]) -> None:
         tag = "latest"
         if not values["quiet"]:
             ctx.out("Using default tag: latest")
-    query: dict[str, str | None] = {"tag": tag or None}
+    query: dict[str, str | None] = {"tag": tag or None, "compression": values["compression"] or None}
     if values["platform"]:
         from lodge.cli.platforms import platform_json
 
@@ -96,7 +96,12 @@ PULL = Command(
     "[OPTIONS] NAME[:TAG|@DIGEST]",
     "Download an image from a registry",
     _pull,
-    flags=(Flag("all-tags", BOOL, "All tags of the repository", short="a"), _PLATFORM, _QUIET, _TRUST),
+    flags=(
+        Flag("all-tags", BOOL, "All tags of the repository", short="a"),
+        Flag("platform", STRING, "Of this platform, as os/architecture; or all of them, as 'all'"),
+        _QUIET,
+        _TRUST,
+    ),
     minimum=1,
     maximum=1,
     complete="image",
@@ -105,7 +110,13 @@ PUSH = Command(
     "[OPTIONS] NAME[:TAG]",
     "Upload an image to a registry",
     _push,
-    flags=(Flag("all-tags", BOOL, "All tags of the repository", short="a"), _PLATFORM, _QUIET, _TRUST),
+    flags=(
+        Flag("all-tags", BOOL, "All tags of the repository", short="a"),
+        Flag("compression", STRING, "Send layers as gzip[:LEVEL] or zstd[:LEVEL]"),
+        _PLATFORM,
+        _QUIET,
+        _TRUST,
+    ),
     minimum=1,
     maximum=1,
     complete="image",

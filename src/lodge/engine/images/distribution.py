@@ -7,6 +7,7 @@ hands. Pulls of clients, with events and progress, are next door in `pulling`.
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from lodge.engine.settings import Settings
@@ -16,9 +17,11 @@ if TYPE_CHECKING:
     from lodge.distribution.abort import Abort
     from lodge.distribution.credentials import Credentials
     from lodge.distribution.pulling import Pulled, Tell
+    from lodge.distribution.pushing import Pushed, Wishes
     from lodge.distribution.registries import Registries
     from lodge.distribution.settings import RegistrySettings
     from lodge.distribution.transfers import Transfers
+    from lodge.spec.descriptor import Descriptor
     from lodge.spec.platform import Platform
     from lodge.spec.reference import Reference
     from lodge.store.store import Store
@@ -33,6 +36,7 @@ class Distribution:
         self._lock = threading.Lock()
         self._registries: Registries | None = None
         self._transfers: Transfers | None = None
+        self._pool: ThreadPoolExecutor | None = None
 
     def registries(self) -> Registries:
         """Return the client for all registries; a new one when the settings were loaded again."""
@@ -74,13 +78,58 @@ class Distribution:
                 reference, places, tell, abort, platform=platform, every_platform=every_platform
             )
 
+    def push_now(
+        self,
+        reference: Reference,
+        target: Descriptor,
+        tell: Tell,
+        abort: Abort,
+        *,
+        credentials: Credentials | None = None,
+        wishes: Wishes | None = None,
+    ) -> Pushed:
+        """Push one image of the store under a reference's tag. Blocks. Raises as `Pusher.push`.
+
+        An image whose layers had to be compressed is named by its new manifest from then on: what it
+        consists of is the same.
+        """
+        from lodge.distribution.pushing import Pusher, Wishes
+
+        repository = self.registries().own(reference, credentials, abort=abort)
+        departure = self._store.departure
+        with self._store.lease():
+            pusher = Pusher(
+                repository,
+                reference,
+                departure,
+                self._uploads(),
+                tell,
+                abort,
+                wishes or Wishes(),
+                attempts=self._settings.max_download_attempts,
+            )
+            pushed = pusher.push(target)
+            departure.name(str(reference.with_digest(pushed.target.id)), pushed.target)
+            if not pushed.part and reference.tag and pushed.target.digest != target.digest:
+                departure.name(str(reference), pushed.target)
+            return pushed
+
+    def _uploads(self) -> ThreadPoolExecutor:
+        with self._lock:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(self._settings.max_uploads, "lodge-upload")
+            return self._pool
+
     def close(self) -> None:
         """End what is on its way, close connections. Idempotent."""
         with self._lock:
             transfers, self._transfers = self._transfers, None
             registries, self._registries = self._registries, None
+            pool, self._pool = self._pool, None
         if transfers is not None:
             transfers.close()
+        if pool is not None:
+            pool.shutdown(cancel_futures=True)
         if registries is not None:
             registries.close()
 

@@ -12,6 +12,8 @@ from lodge.engine.images.distribution import Distribution
 from lodge.engine.models import HistoryEntry, Image, ImageDeletion, Progress, Pruned
 from lodge.engine.parts import Parts
 from lodge.errors import Conflict, InvalidArgument
+from lodge.spec.descriptor import Descriptor
+from lodge.spec.platform import Platform
 from lodge.spec.reference import Reference
 
 if TYPE_CHECKING:
@@ -164,6 +166,38 @@ class Images:
 
         wanted = Reference.parse_name(reference)
         return pulling.pull(self._parts, self.distribution, wanted, platform=platform, auth=auth)
+
+    async def push(
+        self, reference: str, *, platform: str | None, auth: dict[str, str] | None, compression: str = ""
+    ) -> AsyncIterator[Progress]:
+        """Bring an image to its registry; without a tag all tags. `compression` is as in "zstd:19"."""
+        from lodge.engine.images import pushing
+
+        wanted = Reference.parse_name(reference)
+        return pushing.push(
+            self._parts, self.distribution, wanted, platform=platform, auth=auth, compression=compression
+        )
+
+    async def login(self, auth: dict[str, str]) -> str:
+        """Check credentials at their registry; gives the identity token that it offers instead, or ""."""
+        from lodge.distribution.credentials import NOBODY, Credentials
+        from lodge.distribution.login import login
+
+        credentials = Credentials.of_auth_config(auth) or NOBODY
+        server = auth.get("serveraddress", "")
+        return await self._parts.bridge.call(login, self.distribution.registries(), server, credentials)
+
+    async def inspect_remote(
+        self, reference: str, *, auth: dict[str, str] | None
+    ) -> tuple[Descriptor, Many[Platform]]:
+        """What the registry has under a name: its descriptor and the platforms of its images."""
+        from lodge.distribution.credentials import Credentials
+        from lodge.distribution.inspecting import inspect
+
+        wanted = Reference.parse(reference)
+        places = self.distribution.registries().repository(wanted, Credentials.of_auth_config(auth))
+        found = await self._parts.bridge.call(inspect, wanted, places)
+        return found.remote.descriptor, found.platforms
 
     async def bootstrap(self, name: str, *, suite: str | None, mirror: str | None) -> AsyncIterator[Progress]:
         """Make a base image on this machine."""
