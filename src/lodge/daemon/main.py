@@ -77,10 +77,11 @@ def _begin_early(config: Config) -> Launcher:
     """Start the zygote now: it gets ready while this process imports the rest."""
     import os
 
+    from lodge.engine.planning.usual import usual_config
     from lodge.runtime.launcher import Launcher
 
     os.makedirs(config.exec_root, 0o711, exist_ok=True)
-    launcher = Launcher(config.exec_root, config.data_root)
+    launcher = Launcher(config.exec_root, config.data_root, usual=usual_config(config.settings().shm_size))
     launcher.begin()
     return launcher
 

@@ -171,9 +171,7 @@ class Engine:
         health.probe = self.execs.probe
         health.unhealthy = UnhealthyActor(stopper).act
         committer = Committer(parts, stopper)
-        self.containers = Containers(
-            parts, Creator(parts), starter, stopper, remover, committer, attachments
-        )
+        self.containers = Containers(parts, Creator(parts), starter, stopper, remover, committer, attachments)
         self.networks = Networks(parts, attachments)
         self.images = Images(parts)
         self.volumes = Volumes(parts)

@@ -24,6 +24,7 @@ from lodge.runtime.files.orders import FileOrder, from_worker
 from lodge.runtime.jobs import CONTROL_FD, FILES, MONITOR, READY, Settings
 from lodge.runtime.link import Link, MonitorLink
 from lodge.runtime.messages import Launch
+from lodge.spec.runtime import RuntimeConfig
 
 _log = logging.getLogger(__name__)
 
@@ -39,10 +40,20 @@ _PROGRAM = "import sys; sys.path[:0] = {path!r}; from lodge.runtime.zygote impor
 
 
 class Launcher:
-    """Owns the zygote. Not for use by several threads at once."""
+    """Owns the zygote. Not for use by several threads at once.
 
-    def __init__(self, exec_root: str, state_root: str, *, interpreter: str = sys.executable) -> None:
-        self._settings = Settings(exec_root=exec_root, state_root=state_root)
+    `usual` is what most containers will be like (`jobs.Settings`).
+    """
+
+    def __init__(
+        self,
+        exec_root: str,
+        state_root: str,
+        *,
+        usual: RuntimeConfig | None = None,
+        interpreter: str = sys.executable,
+    ) -> None:
+        self._settings = Settings(exec_root=exec_root, state_root=state_root, usual=usual)
         self._interpreter = interpreter
         self._control: socket.socket | None = None
         self._ready = False

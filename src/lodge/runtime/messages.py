@@ -34,6 +34,7 @@ from lodge.spec.mount import Mount
 from lodge.spec.runtime import Process, Resources, RuntimeConfig
 
 PROCESS_WING = "process"
+VM_WING = "vm"
 
 
 class Message(Struct, tag=True, kw_only=True, omit_defaults=True):
@@ -76,8 +77,8 @@ class LogSpec(Struct, kw_only=True, omit_defaults=True):
 class Order(Request):
     """The part of a Launch that its monitor looks at.
 
-    `runtime` is PROCESS_WING or the path of an external OCI runtime. `root_mounts` are performed inside the
-    container's own mount namespace; without them the config's root.path is the root. `state_dir` receives
+    `runtime` is PROCESS_WING, VM_WING or the path of an external OCI runtime. `root_mounts` are performed inside
+    the container's own mount namespace; without them the config's root.path is the root. `state_dir` receives
     monitor.sock, monitor.json and at the end exit.json; an old exit.json there is removed. With `measure`
     Exited tells what was used.
     """

@@ -13,16 +13,22 @@ import socket
 
 import msgspec
 
+from lodge.kernel import sockets
 from lodge.kernel.process import pidfd_open, set_child_subreaper, set_pdeathsig
-from lodge.runtime.link import Link, MonitorLink
-from lodge.runtime.messages import Attach, Done, Launch, LogSpec, Query, SealedLaunch, Start, decoder_of
+from lodge.runtime.contract import Dwelling
+from lodge.runtime.link import MonitorLink
+from lodge.runtime.messages import Attach, Launch, LogSpec, Query, SealedLaunch, Start
+from lodge.runtime.monitor.cell import Cell
+from lodge.runtime.monitor.delivered import DeliveredDwelling
 from lodge.runtime.monitor.keeper import Keeper
 from lodge.runtime.monitor.loop import Loop
-from lodge.runtime.monitor.midwife import Midwife
 from lodge.runtime.monitor.wings import Wings
+from lodge.runtime.process.handshake import Channel, Prepared, Ready
 from lodge.spec.mount import Mount
 from lodge.spec.runtime import Linux, Namespace, Process, RuntimeConfig
 
+# More than the order has.
+_LONGEST = 1 << 16
 # An interpreter specialises a function in its eighth to sixteenth call.
 _TIMES = 20
 # A play that went wrong ends after so many seconds, and costs nothing but warmth.
@@ -30,12 +36,10 @@ _PATIENCE = 0.5
 
 
 class _Actor:
-    """A program that is played by a fork, with pipes that this process keeps both ends of."""
+    """An init that was born ahead, played by a fork; its part of the talk is spoken by this process."""
 
     def __init__(self) -> None:
-        self._stdin, stdin = os.pipe2(os.O_CLOEXEC)
-        stdout, self._stdout = os.pipe2(os.O_CLOEXEC)
-        stderr, self._stderr = os.pipe2(os.O_CLOEXEC)
+        self.cue, self._part = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         waiting, self._end = os.pipe2(os.O_CLOEXEC)
         # SAFETY: the zygote has one thread; the child only waits for its end.
         self.pid = os.fork()
@@ -44,23 +48,28 @@ class _Actor:
             os.read(waiting, 1)
             os._exit(0)
         os.close(waiting)
-        self._far_ends = (pidfd_open(self.pid), stdin, stdout, stderr)
+        self.pidfd = pidfd_open(self.pid)
+        self._streams: list[int] = []
 
-    def take_the_stage(self, midwife: Link) -> None:
-        """Say what a midwife says when she has made a container."""
-        midwife.send(Done(request=1, pid=self.pid), self._far_ends)
-        for fd in self._far_ends:
-            os.close(fd)
+    def take_the_stage(self) -> None:
+        """Say all that an init says until its program runs."""
+        channel = Channel(self._part)
+        channel.send(Prepared())
+        channel.send(Ready())
+        self._part.shutdown(socket.SHUT_WR)
 
     def speak(self) -> None:
         """Write what programs write."""
-        os.write(self._stdout, b"a line\nand another\n")
-        os.write(self._stderr, b"not a whole line")
+        _, self._streams = sockets.receive(self._part, _LONGEST)
+        _, stdout, stderr = self._streams
+        os.write(stdout, b"a line\nand another\n")
+        os.write(stderr, b"not a whole line")
 
     def end(self) -> None:
         """End, as a process does."""
-        for fd in (self._stdin, self._stdout, self._stderr, self._end):
+        for fd in (*self._streams, self._end):
             os.close(fd)
+        self._part.close()
 
 
 def rehearse(directory: str, wings: Wings) -> None:
@@ -81,20 +90,23 @@ def rehearse(directory: str, wings: Wings) -> None:
 def _play(directory: str, wings: Wings) -> None:
     loop = Loop()
     loop.later(_PATIENCE, loop.stop)
-    hers, ours = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    midwife, prompter = Midwife.played(hers), Link(ours, decoder_of(SealedLaunch | Start))
-    keeper = Keeper(loop, lambda order: wings.dwelling(order, midwife))
+    actor = _Actor()
+    actor.take_the_stage()
+    cell = Cell(actor.pid, actor.pidfd, actor.cue)
+    made: list[Dwelling] = []
+
+    def make(order: SealedLaunch) -> Dwelling:
+        made.append(wings.dwelling(order, cell))
+        return made[0]
+
+    keeper = Keeper(loop, make)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     keeper.serve(theirs)
     engine = MonitorLink(ours)
-    actor = _Actor()
-    actor.take_the_stage(prompter)
     client, far_end = socket.socketpair()
     client.send(b"input\n")
     script = (_order(directory), Attach(request=2, stdin=True), Start(request=3), Query(request=4))
     for message in script:
-        if isinstance(message, Start):
-            prompter.send(Done(request=3))
         engine.send(message, [far_end.fileno()] if isinstance(message, Attach) else [])
         loop.turn()
         engine.receive()
@@ -102,8 +114,10 @@ def _play(directory: str, wings: Wings) -> None:
     loop.turn()
     actor.end()
     loop.run()
+    for dwelling in made:
+        assert isinstance(dwelling, DeliveredDwelling)
+        dwelling.let_go()
     engine.close()
-    prompter.close()
     client.close()
     far_end.close()
 

@@ -25,14 +25,15 @@ from lodge.kernel.process import close_range, set_pdeathsig, set_title
 from lodge.runtime.files.worker import become_worker
 from lodge.runtime.jobs import CONTROL_FD, FILES, MONITOR, READY, Settings
 from lodge.runtime.monitor.birth import become_monitor, ignore_signals
-from lodge.runtime.monitor.midwife import Midwife
+from lodge.runtime.monitor.cell import Cell
 from lodge.runtime.monitor.wings import Wings
 from lodge.runtime.rehearsal import rehearse
 
 # A child that could not be forked, or died while it waited: try again, but not in a frenzy.
 _PAUSE = 0.05
-# The new process has the processors for itself for so long (ms), unless the next job is there already.
-_COURTESY = 3
+# The new process has the processors for itself until its program runs, but for so long at most (ms), and
+# only while no other job is there.
+_COURTESY = 100
 
 
 def main() -> None:
@@ -80,7 +81,7 @@ def _await_taken(control: socket.socket, taken: int) -> bool:
             if fd == control.fileno():
                 return False
         if os.read(taken, 1):
-            select.select([control], [], [], _COURTESY / 1000)
+            select.select([control.fileno(), taken], [], [], _COURTESY / 1000)
         else:
             time.sleep(_PAUSE)
         return True
@@ -99,14 +100,13 @@ def _wait_and_work(control: socket.socket, taken: int, wings: Wings) -> NoReturn
             control.close()
             os.close(taken)
 
-        midwife = Midwife.fork(wings.for_midwife, leave)
+        cell = wings.cell(leave)
         job, fds = sockets.receive(control, 1, 4)
         if not job or os.getppid() != parent:
             os._exit(0)
         os.write(taken, b"t")
-        os.close(taken)
         control.close()
-        _work(job, fds, wings, midwife)
+        _work(job, fds, wings, cell, taken)
     except Exception:
         # For whoever reads the daemon's standard error; a monitor has none any more.
         sys.excepthook(*sys.exc_info())
@@ -114,12 +114,13 @@ def _wait_and_work(control: socket.socket, taken: int, wings: Wings) -> NoReturn
         os._exit(1)
 
 
-def _work(job: bytes, fds: list[int], wings: Wings, midwife: Midwife) -> None:
+def _work(job: bytes, fds: list[int], wings: Wings, cell: Cell | None, taken: int) -> None:
     if len(fds) != 1:
         return
     sock = socket.socket(fileno=fds[0])
     if job == MONITOR:
-        become_monitor(sock, lambda order: wings.dwelling(order, midwife))
-    midwife.dismiss()
+        become_monitor(sock, lambda order: wings.dwelling(order, cell), lambda: os.close(taken))
+    if cell is not None:
+        cell.dismiss()
     if job == FILES:
         become_worker(sock)

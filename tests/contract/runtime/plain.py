@@ -144,4 +144,4 @@ def _open_gate(gate: int, error: int, process: Process) -> None:
 if __name__ == "__main__":
     settings = SimpleNamespace(sock=socket.socket(fileno=int(sys.argv[1])))
     ignore_signals()
-    become_monitor(settings.sock, lambda order: PlainDwelling(config_of(order)))
+    become_monitor(settings.sock, lambda order: PlainDwelling(config_of(order)), lambda: None)

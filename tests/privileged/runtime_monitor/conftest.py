@@ -14,6 +14,6 @@ __all__ = ["launcher", "rootfs"]
 @pytest.fixture
 def house(tmp_path: Path, rootfs: Path, launcher: Launcher) -> Iterator[House]:
     """Containers on the host's kernel."""
-    house = House("process", tmp_path, rootfs, launcher)
+    house = House("ahead", tmp_path, rootfs, launcher)
     yield house
     house.close()

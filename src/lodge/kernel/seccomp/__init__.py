@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from lodge.kernel.seccomp.cache import compile_cached as compile_cached
 from lodge.kernel.seccomp.compiler import compile as compile  # noqa: A004 - the room's word for it
+from lodge.kernel.seccomp.compiler import library_version as library_version
 from lodge.kernel.seccomp.loader import load as load
 from lodge.kernel.seccomp.profile import parse_profile as parse_profile
 from lodge.kernel.seccomp.words import flag_bits as flag_bits

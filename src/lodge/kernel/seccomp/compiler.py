@@ -72,6 +72,7 @@ def _library() -> ctypes.CDLL:
     return library
 
 
+@cache
 def library_version() -> str:
     """The version of libseccomp, "2.5.4"; Unavailable when it is not installed."""
     version = _library().seccomp_version().contents

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+from collections.abc import Callable
 from typing import NoReturn
 
 from lodge.kernel.process import set_child_subreaper, set_name, set_pdeathsig, set_title
@@ -36,10 +37,10 @@ def detach(name: str) -> None:
     set_name(name)
 
 
-def serve(sock: socket.socket, make_dwelling: MakeDwelling) -> None:
+def serve(sock: socket.socket, make_dwelling: MakeDwelling, settled: Callable[[], None]) -> None:
     """Be the monitor that talks on this socket, until all is over."""
     loop = Loop()
-    keeper = Keeper(loop, make_dwelling)
+    keeper = Keeper(loop, make_dwelling, settled)
     loop.on_child(keeper.reap)
     keeper.serve(sock)
     try:
@@ -52,8 +53,8 @@ def serve(sock: socket.socket, make_dwelling: MakeDwelling) -> None:
         loop.run()
 
 
-def become_monitor(sock: socket.socket, make_dwelling: MakeDwelling) -> NoReturn:
-    """Turn this process, a fresh fork, into a monitor; it ends here."""
+def become_monitor(sock: socket.socket, make_dwelling: MakeDwelling, settled: Callable[[], None]) -> NoReturn:
+    """Turn this process, a fresh fork, into a monitor; it ends here. `settled` as in `Keeper`."""
     status = 1
     try:
         detach("lodge-monitor")
@@ -63,7 +64,7 @@ def become_monitor(sock: socket.socket, make_dwelling: MakeDwelling) -> NoReturn
             set_title(["lodge-monitor", order.id[:_SHORT]])
             return make_dwelling(order)
 
-        serve(sock, named)
+        serve(sock, named, settled)
         status = 0
     finally:
         # Never return into the code of the zygote, never run its exit handlers.

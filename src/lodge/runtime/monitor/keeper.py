@@ -10,7 +10,7 @@ import os
 import socket
 import time
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import msgspec
 
@@ -33,11 +33,26 @@ _COULD_NOT_START = 128
 MakeDwelling = Callable[[SealedLaunch], Dwelling]
 
 
-class Keeper:
-    """One container's life, from Launch to Exited. The loop is stopped when all is over."""
+@runtime_checkable
+class BornAhead(Protocol):
+    """A dwelling that may have an init before it is created."""
 
-    def __init__(self, loop: Loop, make_dwelling: MakeDwelling) -> None:
+    @property
+    def newborn(self) -> int:
+        """The init's pid, 0 for none."""
+
+
+class Keeper:
+    """One container's life, from Launch to Exited. The loop is stopped when all is over.
+
+    `settled` is called once the program runs, after everybody was told; not when it never will.
+    """
+
+    def __init__(
+        self, loop: Loop, make_dwelling: MakeDwelling, settled: Callable[[], None] = lambda: None
+    ) -> None:
         self._loop = loop
+        self._settled = settled
         self._make_dwelling = make_dwelling
         self.hub = Hub(loop, self.handle)
         self._execs = Execs(loop, self.hub.broadcast, self._exec_detached, self._client_gone)
@@ -91,6 +106,9 @@ class Keeper:
         self._state = states.State.CREATING
         os.makedirs(order.state_dir, mode=0o700, exist_ok=True)
         exit_record.clear_records(order.state_dir)
+        # Begun before all else: others make it while this process does what is its own.
+        self._dwelling = self._make_dwelling(order)
+        newborn = self._dwelling.newborn if isinstance(self._dwelling, BornAhead) else 0
         self.hub.listen(os.path.join(order.state_dir, exit_record.MONITOR_SOCKET))
         record = exit_record.MonitorRecord(
             id=order.id,
@@ -98,11 +116,11 @@ class Keeper:
             bundle=order.bundle,
             cgroups_path=outline_of(order).cgroups_path,
             monitor=exit_record.ProcessIdentity.of(os.getpid()),
+            init=exit_record.ProcessIdentity.of(newborn) if newborn else None,
         )
         exit_record.write_record(order.state_dir, exit_record.MONITOR_RECORD, record)
         if order.log is not None:
             self._log = LogSink(order.log, self._log_trouble)
-        self._dwelling = self._make_dwelling(order)
         stdio = StdioRequest(terminal=order.terminal, stdin=order.stdin, window=order.window)
         program = self._dwelling.create(stdio)
         self._session = Session(
@@ -116,8 +134,9 @@ class Keeper:
             on_client_gone=self._client_gone,
         )
         self._watch_memory()
-        record.init = exit_record.ProcessIdentity.of(program.pid)
-        exit_record.write_record(order.state_dir, exit_record.MONITOR_RECORD, record)
+        if program.pid != newborn:
+            record.init = exit_record.ProcessIdentity.of(program.pid)
+            exit_record.write_record(order.state_dir, exit_record.MONITOR_RECORD, record)
         self._state = states.after(self._state, states.Event.MADE)
         return Done(request=order.request, pid=program.pid)
 
@@ -138,6 +157,7 @@ class Keeper:
             self.hub.broadcast(messages.Created(pid=self._session.pid))
         elif isinstance(request, messages.Start):
             self.hub.broadcast(messages.Started(pid=self._session.pid, at_ns=self._started_at))
+            self._settled()
 
     def _attach(self, request: messages.Attach, fd: int | None) -> Answer:
         assert fd is not None

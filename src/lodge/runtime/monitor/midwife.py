@@ -1,4 +1,4 @@
-"""The midwife: a process forked ahead that makes a monitor's container and then ends.
+"""The midwife: a process that makes a monitor's container, of any kind, and then ends.
 
 Making a container runs through most of the process wing's code, and Python writes to all that it touches: the
 pages of a monitor that did it itself would be its own for ever, some three megabytes. So the midwife, a child
@@ -22,7 +22,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from lodge.errors import Internal
-from lodge.kernel.process import set_name, set_pdeathsig
+from lodge.kernel.process import close_range, set_name, set_pdeathsig
 from lodge.runtime.contract import Dwelling, Program, StdioRequest, Streams
 from lodge.runtime.failures import error_of, failed
 from lodge.runtime.link import Link, LinkBroken
@@ -34,27 +34,21 @@ _from_midwife = decoder_of(Done | Failed)
 
 
 class Midwife:
-    """The monitor's side. Made before the monitor has an order; use it once, or `dismiss` it."""
+    """The monitor's side. Use it once, or `dismiss` it."""
 
     def __init__(self, link: Link) -> None:
         self._link = link
 
     @classmethod
-    def fork(cls, make_dwelling: Callable[[SealedLaunch], Dwelling], leave: Callable[[], None]) -> Midwife:
-        """Fork one. In the child `leave` is called first, to close what is not its own."""
+    def fork(cls, make_dwelling: Callable[[SealedLaunch], Dwelling]) -> Midwife:
+        """Fork one."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         parent = os.getpid()
-        # SAFETY: this process, a fresh fork of the zygote, has one thread.
+        # SAFETY: a monitor has one thread.
         if os.fork() == 0:
-            ours.close()
-            _serve(theirs, make_dwelling, leave, parent)
+            _serve(theirs, make_dwelling, parent)
         theirs.close()
         return cls(Link(ours, _from_midwife))
-
-    @classmethod
-    def played(cls, sock: socket.socket) -> Midwife:
-        """One whose part is spoken by whoever has the other end of a socket."""
-        return cls(Link(sock, _from_midwife))
 
     def create(self, order: SealedLaunch) -> ChildProgram:
         """Have the container made up to right before its program; errors as `Dwelling.create`."""
@@ -83,7 +77,7 @@ class Midwife:
     def _ask(self, message: Message) -> tuple[Done, list[int]]:
         try:
             self._link.send(message)
-            answer, fds = _wait_for(self._link)
+            answer, fds = wait_for(self._link)
         except LinkBroken as error:
             raise Internal(f"the process that makes the container has died: {error}") from error
         if isinstance(answer, Failed):
@@ -91,7 +85,7 @@ class Midwife:
         return answer, fds
 
 
-def _wait_for(link: Link) -> tuple[Any, list[int]]:
+def wait_for(link: Link) -> tuple[Any, list[int]]:
     """The next message; LinkBroken at the end of the link."""
     while True:
         select.select([link], [link] if link.backlog else [], [])
@@ -106,7 +100,6 @@ def _wait_for(link: Link) -> tuple[Any, list[int]]:
 def _serve(
     sock: socket.socket,
     make_dwelling: Callable[[SealedLaunch], Dwelling],
-    leave: Callable[[], None],
     parent: int,
 ) -> NoReturn:
     """The midwife's whole life."""
@@ -114,20 +107,27 @@ def _serve(
         set_pdeathsig(signal.SIGKILL)
         if os.getppid() != parent:
             os._exit(0)
-        leave()
+        _keep_only(sock)
         set_name("lodge-midwife")
         link = Link(sock, _to_midwife)
-        order, _ = _wait_for(link)
-        os.chdir("/")
+        order, _ = wait_for(link)
         dwelling = make_dwelling(order)
         if _answered(link, order.request, lambda: _create(dwelling, order)):
-            start, _ = _wait_for(link)
+            start, _ = wait_for(link)
             _answered(link, start.request, lambda: _start(dwelling))
     except LinkBroken:
         # Dismissed, or the monitor has died.
         pass
     finally:
         os._exit(0)
+
+
+def _keep_only(sock: socket.socket) -> None:
+    """Close what the monitor has open besides the standard streams: links, clients, the log."""
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    close_range(3, sock.fileno() - 1)
+    close_range(sock.fileno() + 1)
 
 
 def _answered(link: Link, request: int, work: Callable[[], Program | None]) -> bool:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from lodge.errors import InvalidArgument, Unsupported
 from lodge.kernel.cgroups import Hierarchy, detect
 from lodge.runtime.contract import Dwelling
 from lodge.runtime.jobs import Settings
-from lodge.runtime.messages import PROCESS_WING, SealedLaunch
+from lodge.runtime.messages import PROCESS_WING, VM_WING, SealedLaunch
+from lodge.runtime.monitor.cell import Cell
 from lodge.runtime.monitor.delivered import DeliveredDwelling
 from lodge.runtime.monitor.foreign import complete
 from lodge.runtime.monitor.midwife import Midwife
 from lodge.runtime.monitor.order import config_of, decode_extras, outline_of
 from lodge.runtime.oci.dwelling import OciDwelling
 from lodge.runtime.process.control_group import cgroup_path
-from lodge.runtime.process.dwelling import ProcessDwelling
+from lodge.runtime.process.dwelling import ProcessDwelling, warm_up
+from lodge.runtime.process.prefab import Pattern
 from lodge.runtime.process.rootfs import mount_at
 
 
@@ -22,12 +26,14 @@ class Wings:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._pattern = Pattern.of(settings.usual) if settings.usual is not None else None
         self._found: Hierarchy | None = None
         try:
             self._found = detect()
         except (OSError, Unsupported):
             # Whoever asks for a container will look again, and be told.
             pass
+        warm_up()
 
     @property
     def _hierarchy(self) -> Hierarchy:
@@ -35,22 +41,35 @@ class Wings:
             self._found = detect()
         return self._found
 
-    def dwelling(self, order: SealedLaunch, midwife: Midwife) -> Dwelling:
-        """A dwelling for an order, with nothing made yet; for a monitor, which has a midwife."""
+    def cell(self, leave: Callable[[], None]) -> Cell | None:
+        """An init that is born now, before there is an order; `leave` closes in it what is not its own."""
+        if self._pattern is None:
+            return None
+        place = self._settings.exec_root
+        return Cell.fork(self._pattern, place, lambda order: self._process(order, for_parent=False), leave)
+
+    def dwelling(self, order: SealedLaunch, cell: Cell | None) -> Dwelling:
+        """A dwelling for an order; for a monitor, which owns the cell."""
         if order.runtime != PROCESS_WING:
-            return self._foreign(order)
+            _dismiss(cell)
+            return self._machine(order) if order.runtime == VM_WING else self._foreign(order)
         outline = outline_of(order)
         # There the init is a go-between's child and can't be given to anybody else.
         if outline.joins_user_namespace:
+            _dismiss(cell)
             return self._process(order, for_parent=False)
         group = self._hierarchy.group(cgroup_path(outline.cgroups_path, order.id))
         return DeliveredDwelling(
-            order, midwife, group, outline.limits_memory, lambda: self._process(order, for_parent=False)
+            order,
+            cell,
+            self._call_midwife,
+            group,
+            outline.limits_memory,
+            lambda: self._process(order, for_parent=False),
         )
 
-    def for_midwife(self, order: SealedLaunch) -> Dwelling:
-        """The dwelling that a midwife makes for her monitor."""
-        return self._process(order, for_parent=True)
+    def _call_midwife(self) -> Midwife:
+        return Midwife.fork(lambda order: self._process(order, for_parent=True))
 
     def _process(self, order: SealedLaunch, *, for_parent: bool) -> ProcessDwelling:
         return ProcessDwelling(
@@ -63,6 +82,20 @@ class Wings:
             hierarchy=self._hierarchy,
             filter_cache=self._settings.filter_cache,
             for_parent=for_parent,
+        )
+
+    def _machine(self, order: SealedLaunch) -> Dwelling:
+        # Imported here: what only machines need is no part of every container's monitor.
+        from lodge.runtime.vm.dwelling import VmDwelling
+
+        return VmDwelling(
+            order.id,
+            config_of(order),
+            root=self._settings.machines,
+            root_mounts=order.root_mounts or (),
+            extras=decode_extras(order.extras),
+            hierarchy=self._hierarchy,
+            filter_cache=self._settings.filter_cache,
         )
 
     def _foreign(self, order: SealedLaunch) -> OciDwelling:
@@ -81,3 +114,8 @@ class Wings:
             extras=decode_extras(order.extras),
             hierarchy=self._hierarchy,
         )
+
+
+def _dismiss(cell: Cell | None) -> None:
+    if cell is not None:
+        cell.dismiss()

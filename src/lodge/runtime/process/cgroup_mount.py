@@ -38,7 +38,7 @@ class EnterCgroup(Operation, frozen=True):
 
     def perform(self, site: Site) -> None:
         """By the keeper's files: the init may have no right to them, and no name for them."""
-        enter(site.channel.expect_entries())
+        enter(site.entries())
         if self.new_namespace:
             ns.unshare(ns.CLONE_NEWCGROUP)
 

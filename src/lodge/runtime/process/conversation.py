@@ -27,17 +27,22 @@ def settle(program: ChildProgram, channel: Channel, linux: Linux, cgroup: Cgroup
     if mapped:
         ns.write_id_maps(program.pid, linux.uid_mappings, linux.gid_mappings)
         channel.send(Mapped())
-    cgroup.create()
-    resources = linux.resources or Resources()
-    cgroup.apply(resources)
-    cgroup.set_devices(granted(resources.devices))
-    entries = cgroup.prepare_entry()
+    entries = make_group(cgroup, linux)
     try:
         channel.send(Settled(), *entries)
     except BrokenPipeError:
         pass  # the child has failed meanwhile: its last words are read next
     finally:
         close_all(entries)
+
+
+def make_group(cgroup: Cgroup, linux: Linux) -> list[int]:
+    """Make the control group with its limits; the files that lead into it (`Cgroup.prepare_entry`)."""
+    cgroup.create()
+    resources = linux.resources or Resources()
+    cgroup.apply(resources)
+    cgroup.set_devices(granted(resources.devices))
+    return cgroup.prepare_entry()
 
 
 def converse(program: ChildProgram, channel: Channel, linux: Linux, hooks: HookRunner) -> None:

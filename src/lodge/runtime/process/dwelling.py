@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import NoReturn
 
 import msgspec
 
-from lodge.errors import Conflict, StartFailed
+from lodge.errors import Conflict, LodgeError, StartFailed, Unavailable
 from lodge.kernel import apparmor, capabilities, seccomp
 from lodge.kernel import namespaces as ns
 from lodge.kernel.cgroups import Cgroup, CgroupStats, Hierarchy, detect
@@ -21,24 +22,27 @@ from lodge.runtime.contract import StdioRequest
 from lodge.runtime.process import attributes
 from lodge.runtime.process.birth import Birth
 from lodge.runtime.process.control_group import cgroup_path, clear_cgroup, signal_member
-from lodge.runtime.process.conversation import converse, settle
+from lodge.runtime.process.conversation import converse, make_group, settle
 from lodge.runtime.process.devices import granted
 from lodge.runtime.process.extras import Extras
 from lodge.runtime.process.gate import Gate
 from lodge.runtime.process.handshake import (
     Channel,
+    Misfit,
     Start,
 )
 from lodge.runtime.process.hooks import HookRunner
 from lodge.runtime.process.identity import Filter
 from lodge.runtime.process.init import ExecOrder, InitOrder, run_exec, run_init, signals_to_reset
 from lodge.runtime.process.plan import (
+    Plan,
     Surroundings,
     exec_flags,
     plan_becoming,
     plan_exec_terminal,
     plan_init,
 )
+from lodge.runtime.process.prefab import Pattern
 from lodge.runtime.process.prepared import close_all, host_root, prepare_root, prepare_trees
 from lodge.runtime.process.stdio import Stdio
 from lodge.runtime.program import ChildProgram
@@ -129,18 +133,8 @@ class ProcessDwelling:
         plan = plan_init(_with_window(self.config, stdio), self.extras, surroundings)
         streams = Stdio(stdio, host_root(self._linux))
         channel, child_channel = Channel.pair()
-        mapped = bool(plan.birth.flags & ns.CLONE_NEWUSER)
-        order = InitOrder(
-            plan=plan,
-            linux=self._linux,
-            stdio=streams,
-            channel=child_channel,
-            hooks=self._hooks,
-            keyring=self._keyring,
-            signals=signals_to_reset(),
-            gate=self._gate,
-            mapped=mapped,
-        )
+        order = self._order(plan, streams, child_channel, child_channel.expect_entries)
+        mapped = order.mapped
 
         def body() -> NoReturn:
             channel.close()
@@ -162,6 +156,47 @@ class ProcessDwelling:
         else:
             channel.close()
         return program
+
+    def _order(
+        self, plan: Plan, streams: Stdio, channel: Channel, entries: Callable[[], list[int]]
+    ) -> InitOrder:
+        return InitOrder(
+            plan=plan,
+            linux=self._linux,
+            stdio=streams,
+            channel=channel,
+            hooks=self._hooks,
+            keyring=self._keyring,
+            signals=signals_to_reset(),
+            gate=self._gate,
+            mapped=bool(plan.birth.flags & ns.CLONE_NEWUSER),
+            entries=entries,
+        )
+
+    def inhabit(
+        self, pattern: Pattern, trees: tuple[int, ...], stdio: StdioRequest, channel: Channel
+    ) -> NoReturn:
+        """In an init that was born ahead: become this container's, or say Misfit and end."""
+        plan = self.fitting(stdio, pattern, trees)
+        if plan is None:
+            channel.send(Misfit())
+            os._exit(0)
+        os.makedirs(f"{self.state_dir}/rootfs", 0o700, exist_ok=True)
+        run_init(
+            self._order(plan, Stdio(stdio), channel, lambda: make_group(self._cgroup, self._linux)),
+        )
+
+    def fitting(self, stdio: StdioRequest, pattern: Pattern, trees: tuple[int, ...]) -> Plan | None:
+        """What an init born ahead has left to do; None when it can't become this container."""
+        try:
+            plan = plan_init(_with_window(self.config, stdio), self.extras, self._surroundings(0))
+        except LodgeError:
+            # Who makes it the long way will say the same.
+            return None
+        if self.config.hooks is not None or (self._filter is not None and self._filter.listens):
+            return None
+        rest = pattern.rest_of(plan, trees)
+        return None if rest is None else msgspec.structs.replace(plan, operations=rest)
 
     def start(self) -> None:
         """See the contract; with a gate, somebody else does this."""
@@ -392,6 +427,13 @@ def held_capabilities() -> int:
 
 
 _held: int | None = None
+
+
+def warm_up() -> None:
+    """Find out and load, before the first fork, what every dwelling would have to."""
+    held_capabilities()
+    with suppress(Unavailable):
+        seccomp.library_version()
 
 
 def _discard(program: ChildProgram, streams: Stdio, error: BaseException) -> None:

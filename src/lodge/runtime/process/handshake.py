@@ -15,6 +15,9 @@ The socket is a SEQPACKET pair. Left the child (an init or an exec), right its k
       | (end of file) --------------------     execve has closed the socket: the program runs
       | Failed --------------------------->    instead, at any point: the child is gone
 
+An init that was born ahead (`prefab`) says Prepared when it can take an order, and Misfit to one that it
+can't fulfil. It makes its control group itself, so nobody says Settled to it.
+
 An exec says TerminalOpened, ListenerOpened and Ready only, and goes on at once. Where a part is not needed
 (no user namespace, no hooks, ...), neither side mentions it. A receiver names what it expects; anything
 else, a message out of order or with a stray file, is an error of ours and ends the start.
@@ -42,6 +45,14 @@ class Mapped(Struct, tag=True):
 
 class Settled(Struct, tag=True):
     """Keeper: the control group is there; the files (as many as it has) are its entries."""
+
+
+class Prepared(Struct, tag=True):
+    """Child born ahead: what can be made without an order is made."""
+
+
+class Misfit(Struct, tag=True):
+    """Child born ahead: this order wants another container than I am; nothing was done."""
 
 
 class HooksDue(Struct, tag=True):
@@ -89,6 +100,8 @@ class Failed(Struct, tag=True):
 Message = (
     Mapped
     | Settled
+    | Prepared
+    | Misfit
     | HooksDue
     | HooksDone
     | TerminalOpened

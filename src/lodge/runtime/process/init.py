@@ -35,7 +35,10 @@ _RESETTABLE = tuple(int(n) for n in signal.valid_signals() - {signal.SIGKILL, si
 
 
 class InitOrder(Struct, frozen=True):
-    """What an init is to do. Without a `gate` the channel is one; `signals` are of `signals_to_reset`."""
+    """What an init is to do. Without a `gate` the channel is one; `signals` are of `signals_to_reset`.
+
+    `entries` gives the files that lead into the control group, when the init is to enter it.
+    """
 
     plan: Plan
     linux: Linux
@@ -46,6 +49,7 @@ class InitOrder(Struct, frozen=True):
     signals: tuple[int, ...]
     gate: Gate | None
     mapped: bool
+    entries: Callable[[], list[int]]
 
 
 class ExecOrder(Struct, frozen=True):
@@ -96,7 +100,7 @@ def _init(order: InitOrder) -> None:
     if order.mapped:
         order.channel.expect(Mapped)
     attributes.set_early(plan.becoming.process, order.linux)
-    site = Site(order.channel, order.hooks)
+    site = Site(order.channel, order.hooks, order.entries)
     os.umask(0)
     for operation in plan.operations:
         _perform(operation, site)
@@ -131,7 +135,8 @@ def _exec(order: ExecOrder) -> None:
     ns.setns(order.target, order.flags)
     if order.flags & ns.CLONE_NEWUSER:
         become_namespace_root()
-    site = Site(order.channel, order.hooks)
+    # It is in the control group already.
+    site = Site(order.channel, order.hooks, list)
     site.rootfd, site.root_path = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC), "/"
     for operation in order.operations:
         _perform(operation, site)

@@ -75,7 +75,7 @@ class MountFilesystem(Operation, frozen=True):
         The kernel's default (1777) stays when there was no directory.
         """
         data = self._data(site)
-        target = self._target(site)
+        target = mount_point_of(site, self.destination, self.type)
         try:
             place = paths.fd_path(target)
             if self.options.copy_up:
@@ -116,14 +116,6 @@ class MountFilesystem(Operation, frozen=True):
                 os.close(fresh)
         finally:
             os.close(covered)
-
-    def _target(self, site: Site) -> int:
-        site.forget_directories()
-        if self.type in ("proc", "sysfs"):
-            # These must be where they are expected, or later trust in them is misplaced (CVE-2025-52881).
-            _forbid_link(site, self.destination)
-        target = site.mount_point(self.destination)
-        return _checked_target(site, target, self.destination, whole_proc=self.type == "proc")
 
 
 class BindMount(Operation, frozen=True):
@@ -220,6 +212,16 @@ class CopyImageContent(Operation, frozen=True):
                 os.close(volume)
         finally:
             os.close(covered)
+
+
+def mount_point_of(site: Site, destination: str, type: str) -> int:
+    """Where a file system of a type may be mounted, pinned; the caller closes it."""
+    site.forget_directories()
+    if type in ("proc", "sysfs"):
+        # These must be where they are expected, or later trust in them is misplaced (CVE-2025-52881).
+        _forbid_link(site, destination)
+    target = site.mount_point(destination)
+    return _checked_target(site, target, destination, whole_proc=type == "proc")
 
 
 def open_source(bind: BindMount) -> int:

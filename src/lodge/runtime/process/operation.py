@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import os
 from abc import abstractmethod
+from collections.abc import Callable
 
 from msgspec import Struct
 
@@ -23,13 +24,14 @@ from lodge.runtime.process.hooks import HookRunner
 class Site:
     """What an init works with while it performs its plan. Descriptors in here die with the set-up.
 
-    `hooks` runs the config's hooks.
+    `hooks` runs the config's hooks. `entries` gives the files that lead into the control group, once.
     `rootfd` is the container's root once it is mounted (O_PATH), `root_path` its name in the host's tree.
     """
 
-    def __init__(self, channel: Channel, hooks: HookRunner) -> None:
+    def __init__(self, channel: Channel, hooks: HookRunner, entries: Callable[[], list[int]]) -> None:
         self.channel = channel
         self.hooks = hooks
+        self.entries = entries
         self.rootfd = -1
         self.root_path = ""
         self.terminal_slave = -1
