@@ -114,13 +114,17 @@ class Exchange:
         self._connection.write(b"".join(lines))
         return Stream(self, self._connection, chunked=self._chunked, silent=not body)
 
-    def announce(self, status: int, length: int, *, content_type: str, headers: Headers = ()) -> None:
-        """Answer with a head that names a body of `length` bytes: all of a HEAD's answer."""
+    def announce(self, status: int, length: int, *, content_type: str, headers: Headers = ()) -> Stream:
+        """Answer with a head that names a body of `length` bytes, to be written to what is returned.
+
+        For HEAD that is the whole answer.
+        """
         self._begin(status)
         lines = [status_line(status), self._connection.banner, header_lines(headers)]
         lines.append(f"Content-Type: {content_type}\r\nContent-Length: {length}\r\n".encode("latin-1"))
         lines.append(self._connection.closing_lines())
         self._connection.write(b"".join(lines))
+        return Stream(self, self._connection, chunked=False, silent=not has_body(status, self.head.method))
 
     async def send_file(
         self,

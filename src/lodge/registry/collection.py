@@ -30,6 +30,9 @@ class Rules:
     untagged: bool = False
     """Whether manifests go that no tag, no index and no subject needs."""
 
+    cache: bool = False
+    """Whether blobs can be brought again: nobody having asked for them in `grace` is enough."""
+
 
 @dataclass(slots=True)
 class Freed:
@@ -73,7 +76,8 @@ def _collect_one(repository: Repository, rules: Rules, freed: Freed) -> None:
             needed.add(digest)
             if document is None:
                 return  # what can't be read may need anything: nothing of this repository goes
-            needed.update(document.blobs, document.foreign, document.children)
+            if not rules.cache:
+                needed.update(document.blobs, document.foreign, document.children)
         count, _ = repository.blobs.sweep(needed, rules.grace)
         freed.blobs += count
 

@@ -116,6 +116,8 @@ class EngineStore:
 def _repository_of(name: str) -> tuple[str, str | None] | None:
     """The repository and the tag that an image's name has here; None for what can't be one."""
     try:
+        if not name or "/" not in name:
+            return None  # the bare digest of an image that has no name
         reference = Reference.parse_name(name)
     except InvalidArgument:
         return None

@@ -32,10 +32,22 @@ def blob(call: Call) -> Coroutine[Any, Any, None] | None:
 
 
 async def _blob_from_upstream(call: Call, digest: Digest) -> None:
-    assert call.service.upstream is not None
+    upstream = call.service.upstream
+    assert upstream is not None
     found = call.service.library.find(call.name)
     if found is None or found.blobs.size(digest) is None:
-        await call.service.upstream.blob(call.name, digest)
+        headers = (("Docker-Content-Digest", digest), ("ETag", f'"{digest}"'))
+        if call.exchange.head.method == "HEAD":
+            size = await upstream.size(call.name, digest)
+            call.exchange.announce(200, size, content_type=_OCTETS, headers=headers)
+            return
+        incoming = await upstream.blob(call.name, digest)
+        if not incoming.done and call.header("range") is None and incoming.size > _AT_ONCE:
+            stream = call.exchange.announce(200, incoming.size, content_type=_OCTETS, headers=headers)
+            async for piece in incoming.pieces():
+                await stream.write(piece)
+            return
+        await incoming.finished()
     running = _blob(call, digest)
     if running is not None:
         await running

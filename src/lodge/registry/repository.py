@@ -92,13 +92,22 @@ class Repository:
             raise Corrupt(f"the manifest {digest} is damaged on the registry's disk")
         return data
 
-    def put(self, digest: Digest, data: bytes, document: Document, tags: tuple[str, ...]) -> None:
-        """Take a manifest whose needs are here, and let tags point to it. Idempotent.
+    def put(
+        self,
+        digest: Digest,
+        data: bytes,
+        document: Document,
+        tags: tuple[str, ...],
+        *,
+        complete: bool = True,
+    ) -> None:
+        """Take a manifest whose needs are here (if `complete`), and let tags point to it. Idempotent.
 
         It is durable on return. Raises Refusal MANIFEST_BLOB_UNKNOWN for what is missing, Exhausted.
         """
         with self.lock:
-            self._check_needs(document)
+            if complete:
+                self._check_needs(document)
             if self.blobs.size(digest) is None:
                 temporary = f"{self.uploads}/{digest.hex}.manifest"
                 files.write_synced(temporary, data)

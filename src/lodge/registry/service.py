@@ -14,6 +14,7 @@ from lodge.http.exchange import Exchange
 from lodge.registry import refusals
 from lodge.registry.access.contract import Gate, Need
 from lodge.registry.directory import Directory
+from lodge.registry.incoming import Incoming
 from lodge.registry.repository import Contents
 from lodge.registry.targets import Target
 from lodge.registry.uploads import Uploads
@@ -74,8 +75,16 @@ class Upstream(Protocol):
         """Bring a tag up to date, or bring a manifest by digest. Keeps what is there when nobody answers."""
         ...
 
-    async def blob(self, name: str, digest: Digest) -> None:
-        """Bring a blob; returns when it is there. Raises Refusal."""
+    async def size(self, name: str, digest: Digest) -> int:
+        """Bytes of a blob that is not here. Raises Refusal."""
+        ...
+
+    async def blob(self, name: str, digest: Digest) -> Incoming:
+        """Begin to bring a blob, or join who does; its size is known. Raises Refusal."""
+        ...
+
+    def close(self) -> None:
+        """Close connections."""
         ...
 
 
@@ -88,8 +97,28 @@ class Rules:
     blob_limit: int = 0
 
 
-class Service:
-    """A registry's parts. `directory` is where pushes go; None when it can only be read."""
+class Threads:
+    """Where blocking work is done."""
+
+    def __init__(self, count: int = _THREADS) -> None:
+        self._pool = ThreadPoolExecutor(count, thread_name_prefix="registry")
+
+    async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Do something that blocks in a thread."""
+        return await self.start(function, *args, **kwargs)
+
+    def start(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
+        """Begin something that blocks in a thread."""
+        work = functools.partial(function, *args, **kwargs)
+        return asyncio.get_running_loop().run_in_executor(self._pool, work)
+
+    def close(self) -> None:
+        """Wait for them."""
+        self._pool.shutdown()
+
+
+class Service(Threads):
+    """A registry's parts, and its threads. `directory` is where pushes go; None when it can only be read."""
 
     def __init__(
         self,
@@ -100,6 +129,7 @@ class Service:
         directory: Directory | None = None,
         upstream: Upstream | None = None,
     ) -> None:
+        super().__init__()
         self.library = library
         self.gate = gate
         self.rules = rules
@@ -107,20 +137,6 @@ class Service:
         self.upstream = upstream
         self.uploads = Uploads(limit=rules.blob_limit)
         self.turns: dict[str, tuple[asyncio.Lock, Exchange]] = {}
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="registry")
-
-    async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Do something that blocks in a thread."""
-        return await self.start(function, *args, **kwargs)
-
-    def start(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
-        """Begin something that blocks in a thread."""
-        work = functools.partial(function, *args, **kwargs)
-        return asyncio.get_running_loop().run_in_executor(self._threads, work)
-
-    def close(self) -> None:
-        """Wait for the threads."""
-        self._threads.shutdown()
 
 
 class Call:

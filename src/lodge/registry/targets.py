@@ -52,7 +52,7 @@ def find(path: str) -> Target:
         name, kind = head[4:], _KINDS[word]
     else:
         raise refusals.page_not_found()
-    return Target(kind, check_name(name), last)
+    return Target(kind, check_name(name), "" if kind in ("tags", "uploads") else last)
 
 
 def check_name(name: str) -> str:

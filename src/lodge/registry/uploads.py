@@ -35,6 +35,16 @@ class Upload:
         self._limit = limit
         self._fd = -1
 
+    @classmethod
+    def continued(cls, repository: Repository, digest: Digest) -> Upload:
+        """The one download of a blob whose digest is known: what an earlier attempt brought is there."""
+        upload = cls(repository, digest.hex[:32], digest.algorithm, 0)
+        with files.full_disk_is_exhausted():
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+            upload._fd = os.open(upload.path, flags, 0o644)
+        upload._rehash()
+        return upload
+
     def begin(self) -> None:
         """Make the file."""
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
@@ -77,6 +87,11 @@ class Upload:
             os.fsync(self._fd)
             self.close()
             self.repository.blobs.adopt(self.path, digest)
+
+    def restart(self) -> None:
+        """Forget the bytes that are here: their sender can't go on in the middle."""
+        os.ftruncate(self._fd, 0)
+        self._rehash()
 
     def cancel(self) -> None:
         """Give it up; False when it was over already. Idempotent."""

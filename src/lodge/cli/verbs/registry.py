@@ -51,6 +51,11 @@ _SERVE_FLAGS = (
     Flag("gc-grace", DURATION, "Keep what was uploaded or asked for within this time (default 1h)"),
     Flag("delete-untagged", BOOL, "Manifests that no tag leads to are garbage"),
     Flag("upload-expiry", DURATION, "Give up uploads that nobody continues (default 168h)"),
+    Flag("proxy", STRING, "Pull through: get what is not here from this registry (URL or image domain)"),
+    Flag("proxy-ca", STRING, "Trust this CA for it"),
+    Flag("proxy-user", STRING, "User there"),
+    Flag("proxy-password-file", STRING, "File with the password there"),
+    Flag("proxy-keep", DURATION, "Forget blobs that nobody asked for in this time (default 168h)"),
     Flag("store", BOOL, "DIRECTORY is a data root of lodged: serve its images, read-only"),
     Flag("debug", BOOL, "Log every refusal"),
 )

@@ -17,7 +17,7 @@ from lodge.registry import collection
 from lodge.registry.access.contract import Gate, Open
 from lodge.registry.app import BANNER, App
 from lodge.registry.directory import Directory
-from lodge.registry.service import Library, Rules, Service
+from lodge.registry.service import Library, Rules, Service, Upstream
 
 _log = logging.getLogger("lodge.registry")
 DEFAULT_ADDRESS = "127.0.0.1:5000"
@@ -33,6 +33,8 @@ class Assembly:
         self.directory = None if given.store else Directory(given.directory)
         rules = Rules(read_only=given.read_only, delete=not given.no_delete, blob_limit=given.max_blob_size)
         self.service = Service(self._library(), gate, rules, directory=self.directory)
+        if given.proxy:
+            self.service.upstream = self._upstream()
         limits = Limits(body_buffer=2 << 20, write_buffer=1 << 20)
         self.server = Server(App(self.service).handle, banner=BANNER, limits=limits)
         self._collecting: asyncio.Task[None] | None = None
@@ -44,6 +46,21 @@ class Assembly:
         from lodge.registry.engine_store import EngineStore
 
         return EngineStore(self._given.directory)
+
+    def _upstream(self) -> Upstream:
+        from lodge.distribution.credentials import Credentials
+        from lodge.registry.pull_through import PullThrough
+
+        given = self._given
+        if self.directory is None:
+            raise InvalidArgument("--proxy needs a directory of its own, not --store")
+        credentials = None
+        if given.proxy_user:
+            with open(given.proxy_password_file) as file:
+                credentials = Credentials(username=given.proxy_user, password=file.read().rstrip("\n"))
+        return PullThrough(
+            given.proxy, self.directory, self.service, credentials=credentials, ca=given.proxy_ca
+        )
 
     async def open(self) -> None:
         """Take the sockets and serve. What fails is undone and raised."""
@@ -68,7 +85,8 @@ class Assembly:
         assert self.directory is not None
         interval = self._given.gc_interval or None
         rules = collection.Rules(
-            grace=self._given.gc_grace,
+            grace=self._given.proxy_keep if self._given.proxy else self._given.gc_grace,
+            cache=bool(self._given.proxy),
             uploads=self._given.upload_expiry,
             untagged=self._given.delete_untagged,
         )
@@ -95,6 +113,8 @@ class Assembly:
         await self.server.close(5.0)
         if self._collecting is not None:
             self._collecting.cancel()
+        if self.service.upstream is not None:
+            self.service.upstream.close()
         self.service.close()
         if self.directory is not None:
             self.directory.close()

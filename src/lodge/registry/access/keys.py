@@ -15,11 +15,10 @@ from typing import Any
 from lodge.errors import InvalidArgument
 
 _CURVES = {
-    "P-256": ("ES256", "sha256", 32),
-    "P-384": ("ES384", "sha384", 48),
-    "P-521": ("ES512", "sha512", 66),
+    "secp256r1": ("ES256", "SHA256", 32),
+    "secp384r1": ("ES384", "SHA384", 48),
+    "secp521r1": ("ES512", "SHA512", 66),
 }
-_CURVE_NAMES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
 
 
 @dataclass(frozen=True, slots=True)
