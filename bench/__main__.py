@@ -26,6 +26,9 @@ ORDER = (
     "restart",
     "small-files",
     "large-files",
+    "pull-small",
+    "pull-large",
+    "pull-again",
     "logs",
     "used",
 )

@@ -35,6 +35,8 @@ class EngineClient:
     def __init__(self, path: str, version: str = "v1.41") -> None:
         self.path = path
         self.version = version
+        self.headers: dict[str, str] = {}
+        """Sent with every request."""
         self.connection = _Connection(path)
 
     def call(self, method: str, path: str, body: object = None, **query: object) -> Any:
@@ -64,7 +66,7 @@ class EngineClient:
         self, method: str, path: str, body: object, query: dict[str, object]
     ) -> http.client.HTTPResponse:
         target = f"/{self.version}{path}" + (f"?{urlencode(query)}" if query else "")
-        headers = {"Host": "localhost"}
+        headers = {"Host": "localhost", **self.headers}
         payload: bytes | Iterable[bytes] | None = None
         if isinstance(body, dict | list):
             payload = json.dumps(body).encode()
