@@ -30,6 +30,7 @@ from lodge.engine.events import EventBus
 from lodge.engine.execs import Execs
 from lodge.engine.images.catalog import Catalog
 from lodge.engine.images.facade import Images
+from lodge.engine.images.parentage import Parentage
 from lodge.engine.networks import predefined
 from lodge.engine.networks.attaching import Attachments
 from lodge.engine.networks.book import Book
@@ -149,7 +150,7 @@ class Engine:
             volumes=volumes,
             secrets=SecretStore(os.path.join(settings.data_root, "secrets")),
             launcher=launcher,
-            images=Catalog(store, bridge),
+            images=Catalog(store, bridge, Parentage(rows)),
             book=book,
             wiring=Wiring(settings, bridge, rows, book, census, self._given_hands),
         )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from lodge.engine.images.parentage import Parentage
 from lodge.engine.models import Exec, ExecWish
 from lodge.engine.state.database import MIGRATIONS, Database
 from lodge.engine.state.rows import Rows
@@ -109,3 +110,15 @@ def test_a_full_disk_has_a_name_and_a_hint(tmp_path: Path) -> None:
         rows.save(container("big", config={"env": ["A=" + "x" * 100_000]}))
     assert caught.value.hint
     database.close()
+
+
+def test_parents_of_images_are_kept_until_the_image_goes(tmp_path: Path) -> None:
+    path = str(tmp_path / "state.db")
+    parentage = Parentage(Rows(Database(path)))
+    parentage.note("sha256:child", "sha256:base")
+    parentage.note("sha256:child", "sha256:other")
+    parentage.note("sha256:same", "sha256:same")
+    again = Parentage(Rows(Database(path)))
+    assert (again.of("sha256:child"), again.of("sha256:same"), again.of("x")) == ("sha256:base", "", "")
+    again.forget("sha256:child")
+    assert Parentage(Rows(Database(path))).of("sha256:child") == ""

@@ -70,7 +70,7 @@ class Committer:
             if paused:
                 with suppress(Conflict, Unavailable):
                     await self._stopper.unpause(resident)
-        image = self._parts.images.find(made.digest).image.id
+        image = self._parts.images.adopt(made.digest, container.image_id).image.id
         shown = name.familiar() if name else ""
         announce(self._parts, resident, "commit", comment=comment, imageID=image, imageRef=shown)
         return image

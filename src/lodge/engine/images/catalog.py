@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from lodge.engine.bridge import Bridge
+from lodge.engine.images.parentage import Parentage
 from lodge.engine.models import Image
 from lodge.errors import Corrupt, InvalidArgument, LodgeError, NotFound
 from lodge.spec.descriptor import Descriptor
@@ -43,8 +44,9 @@ class Found(Struct):
 class Catalog:
     """All images of one store."""
 
-    def __init__(self, store: Store, bridge: Bridge) -> None:
+    def __init__(self, store: Store, bridge: Bridge, parentage: Parentage) -> None:
         self._store = store
+        self.parentage = parentage
         self._bridge = bridge
         self._seen: dict[str, Descriptor] = {}
         self._by_id: dict[str, Found] = {}
@@ -69,6 +71,13 @@ class Catalog:
         if platform is None:
             return found
         return self._of_platform(found, Platform.parse(platform))
+
+    def adopt(self, target: str, parent: str) -> Found:
+        """The image that was just made, by its manifest's digest, of the image `parent`."""
+        found = self.find(target)
+        self.parentage.note(found.image.id, parent)
+        found.image.parent = self.parentage.of(found.image.id)
+        return found
 
     def _lookup(self, name: str) -> Found | None:
         bare = name.removeprefix("sha256:")
@@ -181,6 +190,7 @@ class Catalog:
             comment=config.history[-1].comment if config.history else "",
             config=whole,
             diff_ids=list(config.rootfs.diff_ids),
+            parent=self.parentage.of(str(resolved.config_digest)),
         )
         found = Found(
             image=image,

@@ -90,6 +90,7 @@ class Images:
             shown = Reference.parse_name(gone).familiar()
             self._parts.events.publish("image", "untag", found.image.id, {"name": shown})
         if plan.delete:
+            self._catalog.parentage.forget(found.image.id)
             self._parts.events.publish("image", "delete", found.image.id, {"name": found.image.id})
         return lines
 

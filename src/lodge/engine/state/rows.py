@@ -75,9 +75,20 @@ class Rows:
             return bytes(value)
         return None
 
+    def facts(self, prefix: str) -> dict[str, bytes]:
+        """All facts whose names begin so."""
+        found = self._database.read(
+            "SELECT name, value FROM facts WHERE substr(name, 1, ?) = ?", (len(prefix), prefix)
+        )
+        return {name: bytes(value) for name, value in found}
+
     def note(self, name: str, value: bytes) -> None:
         """Note a fact."""
         self._database.write([("REPLACE INTO facts VALUES (?, ?)", (name, value))])
+
+    def forget(self, name: str) -> None:
+        """Forget a fact. Not synced."""
+        self._database.write([("DELETE FROM facts WHERE name = ?", (name,))], durable=False, freeing=True)
 
 
 def _decode(decoder: msgspec.json.Decoder[T], document: bytes) -> T:
