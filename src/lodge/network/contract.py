@@ -137,6 +137,27 @@ class Living(Struct, frozen=True, kw_only=True):
     pid: int
 
 
+class Settings(Struct, frozen=True, kw_only=True):
+    """What holds for all networks of one engine.
+
+    `directory` is the room's own, lost at a restart of the machine; `instance` tells the links and rules of
+    several engines on one machine apart (8 hex digits). `firewall` False: no rules at all; `forward`: switch
+    forwarding of packets on where it is off; `masquerade` False: no network hides behind the host;
+    `proxy` False: no user-space proxy, ports are held only; `publish`: "kernel" or "proxy" (the host's own
+    input rules decide who reaches a port). `closed` are TCP ports of this host that no container reaches:
+    the engine's own API.
+    """
+
+    directory: str
+    instance: str
+    firewall: bool = True
+    forward: bool = True
+    masquerade: bool = True
+    proxy: bool = True
+    publish: str = "kernel"
+    closed: tuple[int, ...] = ()
+
+
 class Hands(Protocol):
     """The network room as the engine sees it; `lodge.network.hands.NetworkHands` is it."""
 

@@ -1,6 +1,6 @@
 """The little of rtnetlink(7) that every container needs: bringing a link up, in the namespace of the caller.
 
-Bridges, addresses and routes are the network room's, with a library of its own.
+It stands alone, so that the fork server loads nothing more: the rest of the package is the network room's.
 """
 
 from __future__ import annotations

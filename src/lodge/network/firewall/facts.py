@@ -1,0 +1,65 @@
+"""What the rules are made of: bridges, guests on their ports, published ports. Plain values; no names."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+GATEWAY_MODES = ("nat", "nat-unprotected", "routed", "isolated")
+
+
+class Side(Struct, frozen=True, kw_only=True):
+    """One bridge: `index` of its link; subnets as (first, last) address; `trusted` are indices of links.
+
+    `masquerade4`, `masquerade6`: who leaves hides behind the host; `source4`, `source6`: behind this address.
+    """
+
+    index: int
+    internal: bool = False
+    icc: bool = True
+    mode4: str = "nat"
+    mode6: str = "nat"
+    masquerade4: bool = False
+    masquerade6: bool = False
+    source4: str = ""
+    source6: str = ""
+    subnets4: tuple[tuple[str, str], ...] = ()
+    subnets6: tuple[tuple[str, str], ...] = ()
+    trusted: tuple[int, ...] = ()
+
+
+class Guest(Struct, frozen=True, kw_only=True):
+    """One port of a bridge and who may speak there; `guarded` False lets it use any source address."""
+
+    index: int
+    mac: str
+    ipv4: str = ""
+    ipv6: str = ""
+    icc: bool = True
+    guarded: bool = True
+
+
+class Opening(Struct, frozen=True, kw_only=True):
+    """One published port of one address family. `host` "" means every address of this host.
+
+    `kernel` False: a proxy serves it, no translation. `direct`: it may be reached at the container's own
+    address (gateway modes routed, and from trusted links).
+    """
+
+    version: int
+    protocol: str
+    host: str
+    host_port: int
+    target: str
+    target_port: int
+    kernel: bool = True
+    direct: bool = False
+
+
+class Bond(Struct, frozen=True, kw_only=True):
+    """Two guests that may speak although their network lets nobody speak (a link of Docker's)."""
+
+    first: str
+    second: str
+
+
+Fact = Side | Guest | Opening | Bond
