@@ -23,11 +23,11 @@ from lodge.engine.lifecycle import Fact, advance
 from lodge.engine.models import Container
 from lodge.engine.networks.attaching import Attachments, wired
 from lodge.engine.parts import Parts
-from lodge.engine.planning import launch, logging, remap
+from lodge.engine.planning import launch, logging, machines, remap
 from lodge.engine.settings import DEFAULT_RUNTIME
 from lodge.errors import Conflict, InvalidArgument, LodgeError, NotModified, StartFailed, Unavailable
 from lodge.runtime.exit_record import MONITOR_RECORD
-from lodge.runtime.messages import PROCESS_WING, Launch, Signal, Start
+from lodge.runtime.messages import PROCESS_WING, VM_WING, Launch, Signal, Start
 
 if TYPE_CHECKING:
     from lodge.network.contract import Sandbox
@@ -156,7 +156,7 @@ class Starter:
             bundle=state_dir,
             state_dir=state_dir,
             config=runtime_config,
-            runtime=foreign.path if foreign else PROCESS_WING,
+            runtime=foreign.path if foreign else VM_WING if machines.wanted(host) else PROCESS_WING,
             runtime_arguments=list(foreign.arguments) if foreign else [],
             root_mounts=list(parts.store.snapshots.mounts(container.id)),
             extras=msgspec.Raw(msgspec.json.encode(extras)),

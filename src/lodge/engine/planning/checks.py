@@ -14,6 +14,7 @@ from lodge.engine.planning import (
     devices,
     environment,
     limits,
+    machines,
     namespaces,
     remap,
     security,
@@ -98,8 +99,7 @@ def _check_host(host: HostConfig, settings: Settings, facts: HostFacts) -> list[
     check_restart_policy(host.restart_policy)
     capabilities.normalise(host.cap_add, facts.capabilities, "CapAdd")
     capabilities.normalise(host.cap_drop, facts.capabilities, "CapDrop")
-    if host.isolation not in ("", "default"):
-        raise InvalidArgument(f"invalid isolation '{host.isolation}' on linux")
+    machines.check(host)
     if "" in (host.annotations or {}):
         raise InvalidArgument("invalid Annotations: the empty string is not permitted as an annotation key")
     _check_annotations(host.annotations)
@@ -158,10 +158,10 @@ def check_restart_policy(policy: RestartPolicy) -> None:
 
 def check_runtime(name: str, settings: Settings) -> None:
     """InvalidArgument for a runtime that is not set up."""
-    if name and name not in OWN_RUNTIMES and name not in settings.runtimes:
+    if name and name not in (*OWN_RUNTIMES, machines.VM) and name not in settings.runtimes:
         raise InvalidArgument(
             f"unknown or invalid runtime name: {name}",
-            hint=f"known are {', '.join([DEFAULT_RUNTIME, *sorted(settings.runtimes)])}",
+            hint=f"known are {', '.join([DEFAULT_RUNTIME, machines.VM, *sorted(settings.runtimes)])}",
         )
 
 

@@ -1,0 +1,252 @@
+"""A container in a machine of its own: implements `contract.Dwelling`."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import secrets
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from lodge.errors import Conflict, LodgeError, StartFailed, Unsupported
+from lodge.kernel import seccomp
+from lodge.kernel.cgroups import Cgroup, CgroupStats, Hierarchy
+from lodge.runtime.contract import StdioRequest, Streams
+from lodge.runtime.vm import figures, setup
+from lodge.runtime.vm.channel import Pipe
+from lodge.runtime.vm.machine import Machine, Wish
+from lodge.runtime.vm.parts import base as bases
+from lodge.runtime.vm.parts import image
+from lodge.runtime.vm.porter_link import MachineGone
+from lodge.runtime.vm.program import GuestProgram
+from lodge.runtime.vm.protocol import Answer, Kind, Stage
+from lodge.runtime.vm.qemu.process import find_program
+from lodge.runtime.vm.streams import open_streams
+from lodge.spec.mount import Mount
+from lodge.spec.runtime import Process, Resources, RuntimeConfig
+
+_BOOT_PATIENCE = 120.0
+_PATIENCE = 60.0
+_SHORT_PATIENCE = 15.0
+_NOT_FOUND, _NOT_EXECUTABLE = 127, 126
+_FIRST_CHANNEL = 1
+_OWN_CHANNEL = 0xFFFF
+_ENOENT = 2
+
+
+class VmDwelling:
+    """One container. `extras` are the engine's (`process.extras.Extras`, by its members)."""
+
+    def __init__(
+        self,
+        identity: str,
+        config: RuntimeConfig,
+        *,
+        root: str,
+        root_mounts: Sequence[Mount],
+        extras: Any,
+        hierarchy: Hierarchy,
+        filter_cache: str,
+    ) -> None:
+        self._identity = identity
+        self._config = config
+        self._root = root
+        self._root_mounts = tuple(root_mounts)
+        self._extras = extras
+        self._filter_cache = filter_cache
+        path = config.linux.cgroups_path if config.linux else ""
+        self._cgroup: Cgroup = hierarchy.group(path or f"/{identity}")
+        self._machine: Machine | None = None
+        self._channels = itertools.count(_FIRST_CHANNEL)
+        self._init: GuestProgram | None = None
+        self._paused = False
+        self._last_figures = CgroupStats()
+
+    def create(self, stdio: StdioRequest) -> GuestProgram:
+        """See the contract."""
+        try:
+            self._machine = self._boot()
+            self._tell_setup(self._machine)
+            process = self._config.process
+            assert process is not None
+            self._init = self._spawn(process, stdio, self._extras, first=True)
+        except BaseException as error:
+            try:
+                self.remove()
+            except (LodgeError, OSError) as second:
+                error.add_note(f"and cleaning up failed: {second}")
+            raise
+        return self._init
+
+    def _boot(self) -> Machine:
+        base = bases.find(self._root)
+        disk = os.open(image.disk(self._root, self._layers()), os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            wish = Wish(
+                program=find_program("x86_64"),
+                accelerator="tcg",
+                memory=512,
+                processors=1,
+                image=disk,
+                enter_cage=lambda: None,
+                enter_cell=lambda: None,
+            )
+            machine = Machine(wish, base)
+        finally:
+            os.close(disk)
+        try:
+            machine.porter.await_ready(_BOOT_PATIENCE)
+        except MachineGone as error:
+            text = f"the machine did not come up: {machine.complaint() or error}"
+            machine.close()
+            raise StartFailed(text, hint=error.hint) from error
+        return machine
+
+    def _layers(self) -> list[str]:
+        """The image's layers, uppermost first, as the store's overlay mount names them."""
+        for mount in self._root_mounts:
+            for option in mount.options:
+                if mount.type == "overlay" and option.startswith("lowerdir="):
+                    return option.removeprefix("lowerdir=").split(":")
+            if mount.type == "bind":
+                return [mount.source]
+        if self._config.root is None:
+            raise Unsupported("a machine needs a root file system")
+        return [self._config.root.path]
+
+    def _tell_setup(self, machine: Machine) -> None:
+        payload = setup.machine_fields(
+            self._config, now_ns=time.time_ns(), entropy=secrets.token_bytes(256), upper=False, shares={}
+        )
+        answer = machine.porter.ask(Kind.SETUP, 0, payload, patience=_PATIENCE)
+        if answer.error:
+            raise _start_failed(answer)
+
+    def _spawn(
+        self, process: Process, stdio: StdioRequest, extras: Any, *, first: bool = False
+    ) -> GuestProgram:
+        machine = self._living()
+        linux = self._config.linux
+        filters = None
+        if linux is not None and linux.seccomp is not None:
+            filters = seccomp.compile_cached(linux.seccomp, self._filter_cache)
+        payload = setup.program_fields(
+            process,
+            stdio,
+            first=first,
+            user=extras.user if extras else None,
+            groups=extras.groups if extras else (),
+            reaper=bool(extras and extras.reaper),
+            seccomp=filters,
+        )
+        channel = next(self._channels)
+        theirs: list[int] = []
+        streams = Streams()
+        status, status_end = os.pipe2(os.O_CLOEXEC)
+        try:
+            pipes, theirs = open_streams(stdio, streams)
+            if first:
+                pipes |= Pipe.FIRST
+            answer = machine.porter.ask(
+                Kind.SPAWN, channel, payload, patience=_PATIENCE, pipes=pipes, fds=[status_end, *theirs]
+            )
+            if answer.error:
+                raise _start_failed(answer)
+        except BaseException:
+            streams.close()
+            os.close(status)
+            raise
+        finally:
+            for fd in (status_end, *theirs):
+                os.close(fd)
+        return GuestProgram(machine.pid, machine.porter, channel, status, streams, stdio.terminal)
+
+    def start(self) -> None:
+        """See the contract."""
+        self._release(_FIRST_CHANNEL)
+
+    def _release(self, channel: int) -> None:
+        answer = self._living().porter.ask(Kind.START, channel, patience=_PATIENCE)
+        if answer.error:
+            raise _start_failed(answer)
+
+    def execute(self, process: Process, stdio: StdioRequest, extras: Any = None) -> GuestProgram:
+        """See the contract."""
+        if self._paused:
+            raise Conflict("cannot exec in a paused container")
+        program = self._spawn(process, stdio, extras)
+        try:
+            self._release(program.channel)
+        except BaseException:
+            program.streams.close()
+            program.close()
+            raise
+        return program
+
+    def signal_all(self, number: int) -> None:
+        """See the contract."""
+        self._living().porter.tell(Kind.SIGNAL, 0, number.to_bytes(4, "little"))
+
+    def pause(self) -> None:
+        """See the contract: the machine's processors stop."""
+        self.stats()
+        self._living().control.run("stop")
+        self._paused = True
+
+    def resume(self) -> None:
+        """See the contract."""
+        self._living().control.run("cont")
+        self._paused = False
+
+    def update(self, resources: Resources) -> None:
+        """See the contract."""
+        for text in setup.group_files(resources):
+            self._ask(Kind.GROUP, text.encode())
+
+    def stats(self) -> CgroupStats:
+        """See the contract: counted in the machine; of a paused one the last figures."""
+        if not self._paused and self._machine is not None:
+            try:
+                answer = self._ask(Kind.FIGURES)
+            except MachineGone as error:
+                raise OSError(str(error)) from error
+            self._last_figures = figures.read(answer.text)
+        return self._last_figures
+
+    def processes(self) -> list[int]:
+        """See the contract: the host knows the hypervisor only."""
+        return [self._living().pid]
+
+    def oom_kills(self) -> int:
+        """See the contract."""
+        if self._machine is None:
+            return 0
+        self._machine.porter.look()
+        return self._machine.porter.oom_kills
+
+    def remove(self) -> None:
+        """See the contract."""
+        machine, self._machine = self._machine, None
+        if machine is not None:
+            machine.close()
+
+    def _ask(self, kind: Kind, payload: bytes = b"") -> Answer:
+        answer = self._living().porter.ask(kind, _OWN_CHANNEL, payload, patience=_SHORT_PATIENCE)
+        if answer.error:
+            raise OSError(answer.error, answer.text.decode("utf-8", "replace"))
+        return answer
+
+    def _living(self) -> Machine:
+        if self._machine is None:
+            raise Conflict("the container is not running")
+        return self._machine
+
+
+def _start_failed(answer: Answer) -> StartFailed:
+    """The agent's refusal in the words and with the code that a container's would have."""
+    text = answer.text.decode("utf-8", "replace")
+    code = 128
+    if answer.stage in (Stage.LOOKUP, Stage.EXEC):
+        code = _NOT_FOUND if answer.error == _ENOENT else _NOT_EXECUTABLE
+    return StartFailed(text or os.strerror(answer.error), exit_code=code)

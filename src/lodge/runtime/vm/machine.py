@@ -1,0 +1,154 @@
+"""A machine's processes, as children of the keeper: the hypervisor, its porter, its file server; and their end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from msgspec import Struct
+
+from lodge.kernel.process import close_range, pidfd_open, pidfd_send_signal, set_name, set_pdeathsig
+from lodge.runtime.vm.parts.base import Base
+from lodge.runtime.vm.porter import become_porter
+from lodge.runtime.vm.porter_link import PorterLink
+from lodge.runtime.vm.qemu import command, process
+from lodge.runtime.vm.qemu.control import Control
+
+_TAIL = 2000
+
+
+class Wish(Struct, kw_only=True):
+    """What a machine shall be. Sizes are MiB; `image`, `memory_file`, `state` and `tap` are descriptors or -1.
+
+    They stay the caller's. `enter_cage` runs in the hypervisor's process before its execve, `enter_cell` in
+    the porter's.
+    """
+
+    program: str
+    accelerator: str
+    memory: int
+    processors: int
+    image: int = -1
+    tap: int = -1
+    mac: str = ""
+    memory_file: int = -1
+    memory_shared: bool = False
+    state: int = -1
+    enter_cage: Callable[[], None]
+    enter_cell: Callable[[], None]
+    confined: bool = True
+
+
+class Machine:
+    """One that was started; `close` ends it. `files` is the stream on which it asks for the host's files."""
+
+    def __init__(self, wish: Wish, base: Base) -> None:
+        self._stderr = os.memfd_create("qemu-stderr", os.MFD_CLOEXEC)
+        self._pids: list[tuple[int, int]] = []
+        ends = [process.pair() for _ in range(4)]
+        (agent, agent_of), (self.files, files_of), (control, control_of), (console, console_of) = ends
+        try:
+            self.pid = self._start(
+                wish, base, [sock.fileno() for sock in (agent_of, files_of, control_of, console_of)]
+            )
+            self.control = Control(control)
+            link, theirs = PorterLink.make()
+            self.porter = PorterLink(link)
+            self._fork(
+                "lodge-porter",
+                wish.enter_cell,
+                lambda: become_porter(theirs, agent, console),
+                [theirs, agent, console],
+            )
+            theirs.close()
+        finally:
+            for sock in (agent, agent_of, files_of, control_of, console, console_of):
+                sock.close()
+
+    def _start(self, wish: Wish, base: Base, sockets: Sequence[int]) -> int:
+        agent, files, control, console = sockets
+        fields = {
+            name: getattr(wish, name)
+            for name in ("program", "accelerator", "memory", "processors", "image", "tap", "mac")
+            + ("memory_file", "memory_shared", "state", "confined")
+        }
+        machine = command.Machine(agent=agent, files=files, control=control, console=console, **fields)
+        fds = [fd for fd in (*sockets, wish.image, wish.tap, wish.memory_file, wish.state) if fd >= 0]
+        pid = process.start(command.command(machine, base), fds, self._stderr, wish.enter_cage)
+        self._pids.append((pid, pidfd_open(pid)))
+        return pid
+
+    def fork_server(
+        self, name: str, enter: Callable[[], None], serve: Callable[[], NoReturn], sock: socket.socket
+    ) -> None:
+        """Fork a server that has nothing of the keeper's but one socket; it ends with the keeper."""
+        self._fork(name, enter, serve, [sock])
+
+    def _fork(
+        self,
+        name: str,
+        enter: Callable[[], None],
+        serve: Callable[[], NoReturn],
+        socks: Sequence[socket.socket],
+    ) -> None:
+        parent = os.getpid()
+        # SAFETY: the keeper has one thread; the child serves and ends.
+        pid = os.fork()
+        if pid == 0:
+            try:
+                signal.set_wakeup_fd(-1)
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                _close_all_but([sock.fileno() for sock in socks])
+                set_name(name)
+                enter()
+                set_pdeathsig(signal.SIGKILL)
+                if os.getppid() in (parent, 0):
+                    serve()
+            finally:
+                os._exit(1)
+        self._pids.append((pid, pidfd_open(pid)))
+
+    @property
+    def pids(self) -> list[int]:
+        """The processes of the host that it is made of, the hypervisor first."""
+        return [pid for pid, _ in self._pids]
+
+    def complaint(self) -> str:
+        """The end of what the hypervisor said to its standard error."""
+        size = os.fstat(self._stderr).st_size
+        text = os.pread(self._stderr, _TAIL, max(0, size - _TAIL)).decode("utf-8", "replace")
+        return text.strip()
+
+    def close(self) -> None:
+        """End all processes and give everything back; idempotent."""
+        self.porter.close()
+        self.control.close()
+        self.files.close()
+        pids, self._pids = self._pids, []
+        for _, pidfd in pids:
+            try:
+                pidfd_send_signal(pidfd, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        for pid, pidfd in pids:
+            os.close(pidfd)
+            try:
+                os.waitpid(pid, 0)
+            except ChildProcessError:
+                # Whoever collects all children of this process was faster.
+                continue
+        if self._stderr >= 0:
+            os.close(self._stderr)
+            self._stderr = -1
+
+
+def _close_all_but(fds: Sequence[int]) -> None:
+    first = 3
+    for fd in sorted(fds):
+        if fd > first:
+            close_range(first, fd - 1)
+        first = fd + 1
+    close_range(first)
