@@ -162,7 +162,13 @@ class Images(Protocol):
     async def load(self, source: Inflow, *, quiet: bool) -> AsyncIterator[Progress]: ...
     async def save(self, names: Many[str], platform: str | None) -> Outflow: ...
     async def import_(
-        self, source: Inflow, *, reference: str | None, message: str, changes: Many[str], platform: str | None
+        self,
+        source: Inflow | str,
+        *,
+        reference: str | None,
+        message: str,
+        changes: Many[str],
+        platform: str | None,
     ) -> AsyncIterator[Progress]: ...
     async def pull(
         self, reference: str, *, platform: str | None, auth: dict[str, str] | None

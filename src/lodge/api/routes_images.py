@@ -9,7 +9,7 @@ from lodge.api.router import Route
 from lodge.api.routes_lifecycle import tagged
 from lodge.api.routes_registries import pull
 from lodge.api.transfer import send_out, send_progress
-from lodge.errors import InvalidArgument, Unsupported
+from lodge.errors import InvalidArgument
 
 
 def routes() -> list[Route]:
@@ -119,11 +119,10 @@ async def create(call: Call) -> None:
 async def _import(call: Call, platform: str | None) -> None:
     form, source = call.form, call.form.text("fromSrc")
     reference = tagged(form.text("repo"), form.text("tag"))
-    if source != "-":
-        raise Unsupported("import from a URL is not offered; download the archive and import it from stdin")
+    url = "" if source == "-" else source if "://" in source else f"http://{source}"
     call.exchange.bound = False  # its end is seen by whoever reads the body
     items = await call.backend.images.import_(
-        call.inflow(),
+        url or call.inflow(),
         reference=reference,
         message=form.text("message") or f"Imported from {source}",
         changes=form.texts("changes"),

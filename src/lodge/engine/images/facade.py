@@ -152,9 +152,15 @@ class Images:
         return await transfer.save(self._parts, names, platform)
 
     async def import_(
-        self, source: Inflow, *, reference: str | None, message: str, changes: Many[str], platform: str | None
+        self,
+        source: Inflow | str,
+        *,
+        reference: str | None,
+        message: str,
+        changes: Many[str],
+        platform: str | None,
     ) -> AsyncIterator[Progress]:
-        """Make an image of a plain tar."""
+        """Make an image of a plain tar: a stream, or a file of the web."""
         return transfer.import_(
             self._parts, source, reference=reference, message=message, changes=changes, platform=platform
         )

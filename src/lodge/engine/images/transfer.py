@@ -104,14 +104,14 @@ async def bootstrap(
 
 async def import_(
     parts: Parts,
-    source: Inflow,
+    source: Inflow | str,
     *,
     reference: str | None,
     message: str,
     changes: list[str],
     platform: str | None,
 ) -> AsyncIterator[Progress]:
-    """Make an image of a plain tar; the last line is its id."""
+    """Make an image of a plain tar, or of one that a URL leads to; the last line is its id."""
     from lodge.engine.images.changes import apply
 
     name = Reference.parse(reference) if reference else None
@@ -120,12 +120,23 @@ async def import_(
     chosen = Platform.parse(platform) if platform else None
     config = apply(None, changes)
 
-    def work(tell: Tell) -> None:
+    def take(archive: Inflow, tell: Tell) -> None:
         made = parts.store.archives.import_tar(
-            source, config=config, message=message, platform=chosen, name=str(name) if name else None
+            archive, config=config, message=message, platform=chosen, name=str(name) if name else None
         )
         tell(Progress(status=parts.images.find(str(made.digest)).image.id))
 
+    def work(tell: Tell) -> None:
+        if not isinstance(source, str):
+            take(source, tell)
+            return
+        from lodge.distribution.web import open_url
+
+        with open_url(source) as archive:
+            tell(Progress(status=f"Downloading from {source}"))
+            take(archive, tell)
+
     async for line in parts.bridge.iterate(work):
         yield line
-        parts.events.publish("image", "import", line.status, {"name": line.status})
+        if line.status.startswith("sha256:"):
+            parts.events.publish("image", "import", line.status, {"name": line.status})
