@@ -49,9 +49,6 @@ def routes() -> list[Route]:
         Route("POST", "/containers/{name}/checkpoints", experimental),
         Route("POST", "/session", no_session),
         Route("POST", "/grpc", no_session),
-        Route("POST", "/build", no_build),
-        Route("POST", "/build/cancel", no_build),
-        Route("POST", "/build/prune", prune_builds),
     ]
 
 
@@ -106,15 +103,3 @@ def no_session(call: Call) -> None:
     if not call.header("upgrade"):
         raise InvalidArgument("no upgrade proto in request")
     raise Unsupported("building images is not offered by this engine yet")
-
-
-def no_build(call: Call) -> None:
-    """POST /build."""
-    del call
-    raise Unsupported("building images is not offered by this engine yet")
-
-
-def prune_builds(call: Call) -> None:
-    """POST /build/prune: nothing is kept."""
-    call.form.filters()
-    call.reply({"CachesDeleted": None, "SpaceReclaimed": 0})

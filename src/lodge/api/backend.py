@@ -8,7 +8,7 @@ Docker's words. Errors are the kinds of `lodge.errors`.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from lodge.engine.models import (
     AttachQuery,
@@ -35,6 +35,9 @@ from lodge.spec.container import EndpointSettings, Limits, RestartPolicy, Wish
 from lodge.spec.descriptor import Descriptor
 from lodge.spec.platform import Platform
 from lodge.volume.secrets import Secret
+
+if TYPE_CHECKING:
+    from lodge.build.contract import BuildEvent, BuildRequest
 
 Filters: TypeAlias = dict[str, list[str]]
 Many: TypeAlias = list  # the classes below have methods named list
@@ -250,8 +253,38 @@ class System(Protocol):
     async def events(self, *, since: int, until: int, filters: Filters) -> AsyncIterator[Event]: ...
 
 
+class BuildContext(Protocol):
+    """Files that were taken in for one build."""
+
+    def close(self) -> None:
+        """Remove them. Idempotent."""
+        ...
+
+
+class Builds(Protocol):
+    """Builds and their cache. Requests and events are those of `lodge.build.contract`."""
+
+    async def receive(self, source: Inflow, remote: str, request: BuildRequest) -> BuildContext | None:
+        """Take a context in, from a body or an address, and put it into the request."""
+        ...
+
+    def build(self, request: BuildRequest, id: str = "") -> AsyncIterator[BuildEvent]:
+        """Build; the errors of a build come out of the iteration."""
+        ...
+
+    async def cancel(self, id: str) -> None: ...
+    async def prune(
+        self, filters: Filters, *, all: bool = False, keep: int = 0, most: int = 0
+    ) -> Pruned: ...
+
+
 class Backend(Protocol):
     """An engine as this door sees it."""
+
+    @property
+    def builds(self) -> Builds:
+        """Builds and their cache."""
+        ...
 
     @property
     def containers(self) -> Containers:

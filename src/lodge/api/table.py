@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lodge.api import (
     absent,
+    routes_build,
     routes_containers,
     routes_files,
     routes_images,
@@ -22,6 +23,6 @@ def all_routes() -> list[Route]:
     """Every route that is served."""
     modules = (
         routes_system, routes_containers, routes_lifecycle, routes_files, routes_streams, routes_images,
-        routes_volumes, routes_networks, routes_registries, routes_secrets, absent,
+        routes_volumes, routes_networks, routes_registries, routes_secrets, routes_build, absent,
     )  # fmt: skip
     return [route for module in modules for route in module.routes()]

@@ -181,8 +181,8 @@ class Instruction(Struct, frozen=True, kw_only=True):
     lines: Lines = (0, 0)
 
 
-class BuildEvent(Struct, kw_only=True):
-    """The base of what is told; `at` is nanoseconds since the epoch."""
+class BuildEvent(Struct, kw_only=True, tag=True):
+    """The base of what is told; `at` is nanoseconds since the epoch. In JSON the class is "type"."""
 
     at: int = 0
 

@@ -17,11 +17,12 @@ from lodge.spec.descriptor import Descriptor
 
 
 class LayerRef(Struct, frozen=True, kw_only=True):
-    """One layer: what its tar is (`diff_id`), how many bytes its files have, its blob where there is one."""
+    """One layer: what its tar is, bytes of its files, its blob where there is one, when it was made (ns)."""
 
     diff_id: str
     size: int = 0
     blob: Descriptor | None = None
+    created: int = 0
 
 
 class Rootfs(Struct, frozen=True, kw_only=True):

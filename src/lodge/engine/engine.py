@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from lodge.engine import hostfacts
 from lodge.engine.bridge import Bridge
+from lodge.engine.build.kept import Kept
 from lodge.engine.census import Census
 from lodge.engine.containers.committing import Committer
 from lodge.engine.containers.creation import Creator
@@ -52,6 +53,7 @@ from lodge.volume.secrets import SecretStore
 from lodge.volume.store import VolumeStore
 
 if TYPE_CHECKING:
+    from lodge.engine.build.builds import Builds
     from lodge.network.contract import Hands
 
 _log = logging.getLogger(__name__)
@@ -86,6 +88,7 @@ class Engine:
         self._given_hands = hands
         self._lock = -1
         self._opened = False
+        self._builds: Builds | None = None
         self.parts: Parts
         self._database: Database
         self._ending: Ending
@@ -178,12 +181,27 @@ class Engine:
         self.volumes = Volumes(parts)
         self.secrets = Secrets(parts)
         self.system = System(parts, self.images, self.volumes)
+        self._kept = Kept(self._database)
+        parts.store.keep_layers(self._kept.chains)
+
+    @property
+    def builds(self) -> Builds:
+        """Builds; made, and their code loaded, when the first is asked for."""
+        if self._builds is None:
+            from lodge.engine.build.builds import Builds
+            from lodge.engine.build.memory import Memory
+
+            memory = Memory(self._database, self.parts.store.layers, self._kept)
+            self._builds = Builds(self.parts, self.images, memory)
+        return self._builds
 
     async def close(self) -> None:
         """Leave: containers, their monitors and their logs go on. Idempotent."""
         if self._opened:
             self._opened = False
             parts = self.parts
+            if self._builds is not None:
+                await self._builds.close()
             await self._ending.close()
             for resident in parts.census:
                 for task in (resident.restart, resident.health):

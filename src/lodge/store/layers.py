@@ -82,7 +82,7 @@ class Layers:
         self._durability = durability
         self._leases = leases
         self._trash = trash
-        self._user_xattrs = user_xattrs
+        self.user_xattrs = user_xattrs
         self._cache: dict[str, Layer] = {}
         self._lower: dict[str, list[str]] = {}
         self._lock = threading.Lock()
@@ -95,7 +95,7 @@ class Layers:
         """Return an empty place to unpack a layer into. Commit it or discard it."""
         # Without privilege the kernel makes no device nodes, except overlay's own 0/0.
         options = Options(
-            whiteouts=OverlayWhiteouts(user=self._user_xattrs), layer=True, devices=os.geteuid() == 0
+            whiteouts=OverlayWhiteouts(user=self.user_xattrs), layer=True, devices=os.geteuid() == 0
         )
         return Staged(os.path.join(self._staging, f"{os.getpid()}-{next(self._count)}"), options)
 
@@ -253,7 +253,7 @@ class Layers:
             below = below[:1]
         root = os.open(staged.files, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            with Merged(below, user_xattrs=self._user_xattrs) as merged:
+            with Merged(below, user_xattrs=self.user_xattrs) as merged:
                 complete(root, staged.extracted, merged)
         finally:
             os.close(root)

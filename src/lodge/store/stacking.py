@@ -60,17 +60,24 @@ class Stacking:
         """Give up a staged layer. Idempotent."""
         self._layers.discard(staged)
 
-    def place(self, staged: Staged, parent: Digest | None, *, blob: bool) -> Stacked:
-        """Put a staged layer on top of a chain, which must be there. Uses the staged one up."""
+    def place(
+        self, staged: Staged, parent: Digest | None, *, blob: bool, latest: int | None = None
+    ) -> Stacked:
+        """Put a staged layer on top of a chain, which must be there. Uses the staged one up.
+
+        `latest` (nanoseconds) is given to what is newer, so that layers of one content are one layer.
+        """
         try:
             with self._leases.hold(), disk_full_is_exhausted("a layer can't be made"):
+                if latest is not None:
+                    clamp_times(staged.files, latest)
                 diff_id, descriptor = self._tar(staged.files, blob=blob)
                 return self._commit(staged, parent, diff_id, descriptor)
         except BaseException:
             self._layers.discard(staged)
             raise
 
-    def adopt(self, key: str, *, blob: bool) -> Stacked:
+    def adopt(self, key: str, *, blob: bool, latest: int | None = None) -> Stacked:
         """Turn what a snapshot has written into a layer on top of its chain, and remove the snapshot.
 
         Nothing may be mounted of it any more.
@@ -85,6 +92,8 @@ class Stacking:
                     os.rename(self._snapshots.upper(key), staged.files)
                 else:
                     self._unpack(key, staged)
+                if latest is not None:
+                    clamp_times(staged.files, latest)
                 staged.extracted.names_root = True
                 staged.extracted.size = changes.usage(staged.files)[0]
                 diff_id, descriptor = self._tar(staged.files, blob=blob)
@@ -112,7 +121,7 @@ class Stacking:
         with self._leases.hold(), disk_full_is_exhausted("a layer can't be archived"):
             if self._content.exists(layer.diff_id):
                 size = self._content.stat(layer.diff_id)
-                return Descriptor(media_type=OCI_LAYER, digest=layer.diff_id, size=size)
+                return Descriptor(media_type=OCI_LAYER, digest=str(layer.diff_id), size=size)
             files = self._layers.lower_directories(chain)[0]
             found, descriptor = self._tar(files, blob=True)
             if found != layer.diff_id or descriptor is None:
@@ -145,7 +154,7 @@ class Stacking:
         with self._content.ingest() as ingest:
             self._write(directory, ingest.write)
             digest = ingest.commit()
-            return digest, Descriptor(media_type=OCI_LAYER, digest=digest, size=ingest.offset())
+            return digest, Descriptor(media_type=OCI_LAYER, digest=str(digest), size=ingest.offset())
 
     def _write(self, directory: str, write: Callable[[bytes], object]) -> None:
         root = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -153,3 +162,13 @@ class Stacking:
             write_tree(root, write, TreeOptions(overlay=True, user_xattrs=self._user_xattrs))
         finally:
             os.close(root)
+
+
+def clamp_times(directory: str, latest: int) -> None:
+    """Give what is newer than `latest` that time; nothing is followed."""
+    times = (latest, latest)
+    for _, directories, files, fd in os.fwalk(directory, topdown=False, follow_symlinks=False):
+        for name in (*directories, *files):
+            if os.stat(name, dir_fd=fd, follow_symlinks=False).st_mtime_ns > latest:
+                os.utime(name, ns=times, dir_fd=fd, follow_symlinks=False)
+    os.utime(directory, ns=times)

@@ -9,26 +9,28 @@ Lines = tuple[int, int]
 
 
 class DockerfileError(InvalidArgument):
-    """The text, or one instruction of it, can't be built. `lines` and `filename` say where, once known."""
+    """The text, or one instruction of it, can't be built. `lines` and `filename` say where, once known.
+
+    `what` is the message without the place.
+    """
 
     def __init__(
         self, message: str, *, lines: Lines | None = None, hint: str | None = None, column: int = 0
     ) -> None:
         super().__init__(message, hint=hint)
-        self.lines = lines
+        self.what = message
         self.column = column
         self.filename = ""
+        self.lines: Lines | None = None
+        if lines is not None:
+            self.at(lines)
 
     def at(self, lines: Lines) -> DockerfileError:
         """The same error, placed unless it was placed before."""
         if self.lines is None:
             self.lines = lines
+            self.message = f"dockerfile parse error on line {lines[0]}: {self.what}"
         return self
-
-    def __str__(self) -> str:
-        if self.lines is None:
-            return self.message
-        return f"dockerfile parse error on line {self.lines[0]}: {self.message}"
 
 
 def nearest(word: str, known: tuple[str, ...]) -> str:

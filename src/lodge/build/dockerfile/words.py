@@ -56,7 +56,7 @@ class Lexer:
         try:
             whole, words = run.until(_END, self.keep_escapes)
         except DockerfileError as error:
-            message = f'failed to process "{text}": {error.message}'
+            message = f'failed to process "{text}": {error.what}'
             raise DockerfileError(message, column=min(run.place, len(text)) + 1) from None
         return Expanded(text=whole, words=words, used=run.used, unknown=run.unknown)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Sequence
 from typing import NamedTuple, Self
 
 from lodge.archive.beneath import Beneath
@@ -55,6 +56,31 @@ class Layer:
 
     def __exit__(self, *_: object) -> None:
         self._beneath.close()
+
+    def received(self, place: bytes, implicit: Sequence[bytes]) -> None:
+        """Look at the layer anew: an archive was unpacked at a place.
+
+        Directories that came only because something lies in them look as they do below.
+        """
+        self._beneath.forget()
+        for path in implicit:
+            whole = place + b"/" + path if place else path
+            found = self._below.find(whole)
+            if found is not None and found.is_directory:
+                _copy_attributes(found, self._beneath.directory(whole))
+        self._ready = {b""} | {path for path in self._ready if self._is_ready(path)}
+
+    def _is_ready(self, path: bytes) -> bool:
+        found = _Here(os.fstat(self._top), self._beneath.root, b".")
+        if path:
+            head, _, base = path.rpartition(b"/")
+            try:
+                parent = self._beneath.directory(head)
+                status = os.stat(base, dir_fd=parent, follow_symlinks=False)
+            except OSError:
+                return False
+            found = _Here(status, parent, base)
+        return found.is_directory
 
     # ---- a view of the layer over what is below it
 

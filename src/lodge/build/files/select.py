@@ -49,9 +49,7 @@ class Selection:
         self._parents = parents
 
     def roots(self, sources: Sequence[str]) -> list[Root]:
-        """The sources that exist. NotFound in BuildKit's words for one that doesn't; wildcards may be empty
-        only where others fit.
-        """
+        """The sources. NotFound in BuildKit's words for one that isn't there, or fits nothing."""
         found: list[Root] = []
         for source in sources:
             matched = list(self._matches(source))

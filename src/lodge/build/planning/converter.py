@@ -172,7 +172,7 @@ class Converter:
         self, stage: Stage, name: str, platform: Platform
     ) -> tuple[StageState, list[i.Instruction]]:
         code = f"FROM {name}" + (f" AS {stage.start.alias_text}" if stage.name else "")
-        named = self._contexts.get(_context_key(name))
+        named = self._contexts.get(context_key(name))
         before = self._dockerfile.find(name, before=stage.number) if named is None else None
         if before is not None and not name.isdecimal():
             below = await self._stage(before)
@@ -227,7 +227,7 @@ class Converter:
                 script = read_lines(text)
                 found += [read_instruction(line) for line in script.lines]
             except DockerfileError as error:
-                raise DockerfileError(f"ONBUILD {text}: {error.message}", lines=stage.start.lines) from error
+                raise DockerfileError(f"ONBUILD {text}: {error.what}", lines=stage.start.lines) from error
         lines = stage.start.lines
         return [msgspec.structs.replace(each, lines=lines) for each in found]
 
@@ -280,7 +280,7 @@ class Converter:
 
     async def _from(self, state: StageState, name: str) -> Node:
         """The files that `--from` names: a context, a stage, or an image."""
-        named = self._contexts.get(_context_key(name)) if name != MAIN else None
+        named = self._contexts.get(context_key(name)) if name != MAIN else None
         if named is not None:
             if named.kind == "image":
                 return await self._image(named.value)
@@ -340,7 +340,7 @@ class Converter:
                 node.operation = msgspec.structs.replace(node.operation, include=include)
 
 
-def _context_key(name: str) -> str:
+def context_key(name: str) -> str:
     """Named contexts override images also by their names' longer forms."""
     lowered = name.lower()
     for prefix in ("docker-image://", "docker.io/library/", "docker.io/"):

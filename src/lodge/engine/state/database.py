@@ -41,6 +41,19 @@ MIGRATIONS: tuple[str, ...] = (
         document BLOB NOT NULL
     ) WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE build_cache (
+        key TEXT PRIMARY KEY,
+        chain TEXT NOT NULL,
+        parent TEXT NOT NULL,
+        description TEXT NOT NULL,
+        size INTEGER NOT NULL,
+        created_at INTEGER NOT NULL,
+        used_at INTEGER NOT NULL,
+        uses INTEGER NOT NULL,
+        document BLOB NOT NULL
+    ) WITHOUT ROWID;
+    """,
 )
 
 
