@@ -29,6 +29,7 @@ class Directory:
         self._repositories = f"{root}/repositories"
         os.makedirs(self._repositories, exist_ok=True)
         self.pool = Pool(f"{root}/pool")
+        self._ballast = files.Ballast(f"{root}/ballast")
         self._lock = threading.Lock()
         self._open: dict[str, Repository] = {}
         self._names = {name for name, _ in walk(self._repositories)}
@@ -47,7 +48,7 @@ class Directory:
             if found is None:
                 assert is_name(name)
                 with files.full_disk_is_exhausted():
-                    found = Repository(name, f"{self._repositories}/{name}/_", self.pool)
+                    found = Repository(name, f"{self._repositories}/{name}/_", self.pool, self._ballast)
                 self._open[name] = found
                 self._names.add(name)
             return found

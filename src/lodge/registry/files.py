@@ -14,6 +14,8 @@ from contextlib import contextmanager
 
 from lodge.errors import Exhausted
 
+_BALLAST = 1 << 20
+
 
 @contextmanager
 def full_disk_is_exhausted() -> Iterator[None]:
@@ -46,6 +48,33 @@ def replace(path: str, data: bytes) -> None:
             remove(temporary)
             raise
         sync_directory(os.path.dirname(path))
+
+
+class Ballast:
+    """Space put by for the moment when the disk is full: to remove something, something must be written."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self.fill()
+
+    def fill(self) -> None:
+        """Put the space by again, if there is any."""
+        if os.path.exists(self._path):
+            return
+        try:
+            write_synced(f"{self._path}.new", bytes(_BALLAST))
+            os.rename(f"{self._path}.new", self._path)
+        except Exhausted:
+            remove(f"{self._path}.new")
+
+    def replace(self, path: str, data: bytes) -> None:
+        """`replace`, with the space that was put by if need be."""
+        try:
+            replace(path, data)
+        except Exhausted:
+            remove(self._path)
+            replace(path, data)
+        self.fill()
 
 
 def write_synced(path: str, data: bytes) -> None:

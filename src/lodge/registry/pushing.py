@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from lodge.errors import TimedOut
+from lodge.errors import Exhausted, TimedOut
 from lodge.http.answer import Headers
 from lodge.http.body import client_gone
 from lodge.http.framing import Counted
@@ -83,6 +83,9 @@ async def chunk(call: Call) -> None:
         await call.service.call(upload.open)
         try:
             await _receive(call, upload)
+        except Exhausted:
+            await _drop(call, upload)
+            raise
         finally:
             await call.service.call(upload.close)
         if span is not None and upload.offset != span.end:
@@ -103,6 +106,9 @@ async def finish(call: Call) -> None:
             await call.service.call(upload.finish, digest)
         except Refusal:
             call.service.uploads.end(upload)  # a wrong digest: it is over
+            raise
+        except Exhausted:
+            await _drop(call, upload)
             raise
         finally:
             await call.service.call(upload.close)
@@ -151,6 +157,12 @@ async def _upload(call: Call) -> AsyncIterator[Upload]:
     finally:
         if turns.get(identity) == (lock, call.exchange):
             del turns[identity]
+
+
+async def _drop(call: Call, upload: Upload) -> None:
+    """A full disk: half a blob must not keep it full."""
+    await call.service.call(upload.cancel)
+    call.service.uploads.end(upload)
 
 
 def _check_span(call: Call, upload: Upload) -> ranges.Span | None:

@@ -66,7 +66,7 @@ class Contents:
 class Repository:
     """One repository. Reading is free of locks; changes block and belong in a thread."""
 
-    def __init__(self, name: str, directory: str, pool: Pool) -> None:
+    def __init__(self, name: str, directory: str, pool: Pool, ballast: files.Ballast) -> None:
         self.name = name
         self.directory = directory
         self.uploads = f"{directory}/uploads"
@@ -75,6 +75,7 @@ class Repository:
         os.makedirs(self.uploads, exist_ok=True)
         self.blobs = Shelf(f"{directory}/blobs", pool)
         self._pool = pool
+        self._ballast = ballast
         if not os.path.exists(f"{directory}/oci-layout"):
             files.replace(f"{directory}/oci-layout", _LAYOUT)
         self.contents = self._load()
@@ -133,7 +134,7 @@ class Repository:
             tags = dict(self.contents.tags)
             if tags.pop(tag, None) is None:
                 return False
-            self._store(tags, self.contents.manifests)
+            self._store(tags, self.contents.manifests, less=True)
             return True
 
     def forget(self, digests: set[Digest]) -> None:
@@ -147,10 +148,13 @@ class Repository:
         manifests = {digest: entry for digest, entry in old.manifests.items() if digest not in digests}
         if len(manifests) != len(old.manifests):
             tags = {tag: digest for tag, digest in old.tags.items() if digest not in digests}
-            self._store(tags, manifests)
+            self._store(tags, manifests, less=True)
 
-    def _store(self, tags: Mapping[str, Digest], manifests: Mapping[Digest, Entry]) -> None:
-        files.replace(self._index, _encode(tags, manifests))
+    def _store(
+        self, tags: Mapping[str, Digest], manifests: Mapping[Digest, Entry], *, less: bool = False
+    ) -> None:
+        write = self._ballast.replace if less else files.replace
+        write(self._index, _encode(tags, manifests))
         self.contents = Contents(tags, manifests)
 
     def _load(self) -> Contents:
