@@ -20,6 +20,7 @@ from lodge.engine.containers.news import announce
 from lodge.engine.containers.streaming import detach_keys
 from lodge.engine.keepers import Keeper
 from lodge.engine.models import Exec, ExecWish
+from lodge.engine.networks import texts
 from lodge.engine.parts import Parts
 from lodge.engine.planning import environment, launch
 from lodge.errors import Conflict, InvalidArgument, LodgeError, NotFound, StartFailed
@@ -119,7 +120,8 @@ class Execs:
 
     def _order(self, resident: Resident, program: Exec, *, framed: bool) -> Execute:
         parts, wish = self._parts, program.wish
-        process = launch.exec_process(resident.container, wish, parts.settings, parts.facts)
+        linked = texts.linked_variables(parts, resident.container)
+        process = launch.exec_process(resident.container, wish, parts.settings, parts.facts, linked)
         extras = launch.exec_extras(resident.container, wish)
         return Execute(
             request=0,

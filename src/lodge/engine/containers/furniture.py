@@ -46,7 +46,7 @@ async def find(parts: Parts, container: Container) -> Found:
         ),
         shm_source=_shm(parts, container),
         host_mqueue=os.path.isdir("/dev/mqueue"),
-        linked=_linked(parts, container),
+        linked=texts.linked_variables(parts, container),
         init_path=init_path(parts.settings) if wants_init(container, parts.settings) else "",
     )
 
@@ -126,19 +126,6 @@ def _shm(parts: Parts, container: Container) -> str:
         os.mkdir(path)
         os.chmod(path, 0o1777)
     return path
-
-
-def _linked(parts: Parts, container: Container) -> list[str]:
-    if not container.links:
-        return []
-    from lodge.engine.planning import links
-
-    by_id = {other: alias for alias, other in container.links.items()}
-    return [
-        text
-        for address, _, other in texts.linked(parts, container)
-        for text in links.variables(container.name, by_id[other.id], address, other.wish)
-    ]
 
 
 def _files(parts: Parts, container: Container) -> list[tuple[str, str]]:

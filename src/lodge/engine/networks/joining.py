@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
 
 from lodge.engine.census import Resident
@@ -13,6 +15,9 @@ from lodge.engine.parts import Parts
 from lodge.engine.planning.namespaces import HOST, NONE, joined
 from lodge.errors import Conflict, Forbidden, NotFound
 from lodge.spec.container import EndpointSettings
+
+if TYPE_CHECKING:
+    from lodge.network.contract import Port
 
 _TO_HOST = "cannot connect container to host network - container must be created in host network mode"
 _FROM_HOST = "container cannot be disconnected from host network or connected to host network"
@@ -29,6 +34,8 @@ async def connect(
         container = resident.container
         _check_connect(container, network)
         check(asked, network, network.name)
+        if network.name in container.networks:
+            raise Forbidden(f"endpoint with name {container.name} already exists in network {network.name}")
         endpoint = fresh(asked)
         live = container.state.running and bool(container.state.pid)
         if live and network.name not in (HOST, NONE):
@@ -56,8 +63,6 @@ def _check_connect(container: Container, network: Network) -> None:
         raise Forbidden(_PRIVATE)
     if network.config_only:
         raise Forbidden(f"cannot connect to a configuration-only network: {network.name}")
-    if network.name in container.networks:
-        raise Forbidden(f"endpoint with name {container.name} already exists in network {network.name}")
 
 
 def _remember(
@@ -98,21 +103,36 @@ async def _enter(
     _remember(container, network, endpoint, asked)
     try:
         attachments.occupy(container, network.name, endpoint)
-        wish = plans.whole(parts, container, ports.as_ports(container.ports))
-        own = next(each for each in wish.endpoints if each.id == endpoint.endpoint_id)
-        hands = parts.wiring.hands
-        first = len(wish.endpoints) == 1
-        if first and container.wish.host.port_bindings:
-            wish = plans.whole(parts, container)
-        interface = await attachments.in_turn(
-            container.id, hands.connect, container.id, container.state.pid, own, wish
-        )
+        if container.interfaces:
+            held = ports.as_ports(container.ports)
+            interface = await _plug(attachments, parts, container, endpoint, held)
+        else:
+            ready = await attachments.furnish(container, plans.whole(parts, container), container.state.pid)
+            interface = ready.interfaces.get(endpoint.endpoint_id, "")
     except BaseException:
         attachments.vacate(endpoint)
         _forget(container, network.name)
         raise
     container.interfaces = {**container.interfaces, endpoint.endpoint_id: interface}
     _rewrite(parts, container)
+
+
+async def _plug(
+    attachments: Attachments,
+    parts: Parts,
+    container: Container,
+    endpoint: EndpointSettings,
+    held: tuple[Port, ...],
+) -> str:
+    """Add one interface to those that it has; gives its name."""
+    from lodge.engine.networks import plans
+
+    wish = plans.whole(parts, container, held)
+    own = next(each for each in wish.endpoints if each.id == endpoint.endpoint_id)
+    hands = parts.wiring.hands
+    return await attachments.in_turn(
+        container.id, hands.connect, container.id, container.state.pid, own, wish
+    )
 
 
 def _rewrite(parts: Parts, container: Container) -> None:

@@ -93,6 +93,26 @@ def linked(parts: Parts, container: Container) -> Iterator[tuple[str, str, Conta
         yield place.ip_address, " ".join(dict.fromkeys(filter(None, names))), other
 
 
+def linked_variables(parts: Parts, container: Container) -> list[str]:
+    """What its links add to a program's environment; a running one may outlive those that it has links to."""
+    if not container.links:
+        return []
+    from lodge.engine.planning import links
+
+    by_id = {other: alias for alias, other in container.links.items()}
+    try:
+        found = list(linked(parts, container))
+    except Conflict:
+        if not container.state.running:
+            raise
+        return []
+    return [
+        text
+        for address, _, other in found
+        for text in links.variables(container.name, by_id[other.id], address, other.wish)
+    ]
+
+
 def _write(path: str, text: str) -> None:
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
     try:

@@ -15,6 +15,7 @@ from lodge.engine.census import Census
 from lodge.engine.models import Container, Network
 from lodge.engine.networks import predefined
 from lodge.engine.networks.book import Book
+from lodge.errors import Internal, LodgeError
 
 if TYPE_CHECKING:
     from lodge.engine.bridge import Bridge
@@ -75,7 +76,12 @@ class Wiring:
         """Wait until hands and ledger are there; raises why they can't be."""
         if self._opening is None or (self._opening.done() and not self.opened):
             self._opening = asyncio.ensure_future(self._open())
-        await asyncio.shield(self._opening)
+        try:
+            await asyncio.shield(self._opening)
+        except (LodgeError, OSError, asyncio.CancelledError):
+            raise
+        except Exception as error:
+            raise Internal(f"networks can't be made: {error}") from error
 
     async def resume(self) -> None:
         """At the engine's start: open the hands if an earlier life has left something to look after."""

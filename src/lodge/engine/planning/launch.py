@@ -6,6 +6,7 @@ Pure: takes a container whose wish is complete, and what was made or looked up f
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Sequence
 
 from msgspec import Struct
 
@@ -188,14 +189,16 @@ def extras(container: Container, found: Found, *, reaper: bool) -> Extras:
     )
 
 
-def exec_process(container: Container, wish: ExecWish, settings: Settings, facts: HostFacts) -> Process:
+def exec_process(
+    container: Container, wish: ExecWish, settings: Settings, facts: HostFacts, linked: Sequence[str] = ()
+) -> Process:
     """The process of an exec: the container's rights and variables, with its own wishes on top."""
     config, host = container.wish.config, container.wish.host
     options = security.parse(host.security_opt, no_new_privileges=settings.no_new_privileges)
     caps = capabilities.chosen(
         host.cap_add, host.cap_drop, privileged=host.privileged or wish.privileged, known=facts.capabilities
     )
-    env = environment.of_container(config.hostname, wish.terminal, config.env or ())
+    env = environment.of_container(config.hostname, wish.terminal, [*linked, *(config.env or ())])
     window = wish.window
     return Process(
         cwd=wish.working_dir or config.working_dir or "/",
