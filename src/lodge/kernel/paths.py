@@ -12,7 +12,7 @@ import errno
 import os
 import stat
 
-from lodge.kernel.syscalls import SYS_OPENAT2, syscall
+from lodge.kernel.syscalls import SYS_OPENAT2, check, libc, syscall
 
 RESOLVE_NO_XDEV = 0x01
 RESOLVE_NO_MAGICLINKS = 0x02
@@ -193,3 +193,8 @@ def _create(dirfd: int, name: str, mode: int) -> int:
 def _replace(old: int, new: int) -> int:
     os.close(old)
     return new
+
+
+def renameat2(old_dirfd: int, old: bytes, new_dirfd: int, new: bytes, flags: int) -> None:
+    """renameat2(2), Linux 3.15: RENAME_NOREPLACE 1, RENAME_EXCHANGE 2, RENAME_WHITEOUT 4."""
+    check(libc.renameat2(old_dirfd, old, new_dirfd, new, ctypes.c_uint(flags)), os.fsdecode(new))

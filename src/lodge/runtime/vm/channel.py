@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import select
 from collections.abc import Callable, Iterator
@@ -67,7 +68,7 @@ class Channel:
             yield self._input, select.POLLIN, self._read_input
         for stream, fd in self._outputs.items():
             if self._waiting[stream]:
-                yield fd, select.POLLOUT, lambda stream=stream: self._write(stream)
+                yield fd, select.POLLOUT, functools.partial(self._write, stream)
 
     def take(self, frame: Frame) -> None:
         """A frame of the agent; ProtocolError for one that makes no sense here."""

@@ -9,12 +9,13 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from lodge.errors import Conflict, LodgeError, StartFailed, Unsupported
+from lodge.errors import Conflict, LodgeError, StartFailed
 from lodge.kernel import seccomp
 from lodge.kernel.cgroups import Cgroup, CgroupStats, Hierarchy
 from lodge.runtime.contract import StdioRequest, Streams
 from lodge.runtime.vm import figures, setup
 from lodge.runtime.vm.channel import Pipe
+from lodge.runtime.vm.files import Files
 from lodge.runtime.vm.machine import Machine, Wish
 from lodge.runtime.vm.parts import base as bases
 from lodge.runtime.vm.parts import image
@@ -22,6 +23,7 @@ from lodge.runtime.vm.porter_link import MachineGone
 from lodge.runtime.vm.program import GuestProgram
 from lodge.runtime.vm.protocol import Answer, Kind, Stage
 from lodge.runtime.vm.qemu.process import find_program
+from lodge.runtime.vm.shares import serve
 from lodge.runtime.vm.streams import open_streams
 from lodge.spec.mount import Mount
 from lodge.spec.runtime import Process, Resources, RuntimeConfig
@@ -52,7 +54,7 @@ class VmDwelling:
         self._identity = identity
         self._config = config
         self._root = root
-        self._root_mounts = tuple(root_mounts)
+        self._files = Files(config, root_mounts)
         self._extras = extras
         self._filter_cache = filter_cache
         path = config.linux.cgroups_path if config.linux else ""
@@ -81,7 +83,7 @@ class VmDwelling:
 
     def _boot(self) -> Machine:
         base = bases.find(self._root)
-        disk = os.open(image.disk(self._root, self._layers()), os.O_RDONLY | os.O_CLOEXEC)
+        disk = os.open(image.disk(self._root, self._files.layers), os.O_RDONLY | os.O_CLOEXEC)
         try:
             wish = Wish(
                 program=find_program("x86_64"),
@@ -95,6 +97,7 @@ class VmDwelling:
             machine = Machine(wish, base)
         finally:
             os.close(disk)
+        self._serve_files(machine)
         try:
             machine.porter.await_ready(_BOOT_PATIENCE)
         except MachineGone as error:
@@ -103,21 +106,29 @@ class VmDwelling:
             raise StartFailed(text, hint=error.hint) from error
         return machine
 
-    def _layers(self) -> list[str]:
-        """The image's layers, uppermost first, as the store's overlay mount names them."""
-        for mount in self._root_mounts:
-            for option in mount.options:
-                if mount.type == "overlay" and option.startswith("lowerdir="):
-                    return option.removeprefix("lowerdir=").split(":")
-            if mount.type == "bind":
-                return [mount.source]
-        if self._config.root is None:
-            raise Unsupported("a machine needs a root file system")
-        return [self._config.root.path]
+    def _serve_files(self, machine: Machine) -> None:
+        shares = self._files.open()
+        try:
+            servers = serve.mounts(*shares)
+            machine.fork_server(
+                "lodge-files",
+                lambda: None,
+                lambda: serve.become_server(machine.files, servers),
+                [machine.files.fileno(), *(share.fd for part in shares for share in part)],
+            )
+        finally:
+            for part in shares:
+                for share in part:
+                    os.close(share.fd)
+            machine.files.close()
 
     def _tell_setup(self, machine: Machine) -> None:
         payload = setup.machine_fields(
-            self._config, now_ns=time.time_ns(), entropy=secrets.token_bytes(256), upper=False, shares={}
+            self._config,
+            now_ns=time.time_ns(),
+            entropy=secrets.token_bytes(256),
+            upper=self._files.upper is not None,
+            shares=self._files.numbers,
         )
         answer = machine.porter.ask(Kind.SETUP, 0, payload, patience=_PATIENCE)
         if answer.error:

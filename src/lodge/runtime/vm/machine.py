@@ -61,7 +61,7 @@ class Machine:
                 "lodge-porter",
                 wish.enter_cell,
                 lambda: become_porter(theirs, agent, console),
-                [theirs, agent, console],
+                [sock.fileno() for sock in (theirs, agent, console)],
             )
             theirs.close()
         finally:
@@ -82,17 +82,17 @@ class Machine:
         return pid
 
     def fork_server(
-        self, name: str, enter: Callable[[], None], serve: Callable[[], NoReturn], sock: socket.socket
-    ) -> None:
-        """Fork a server that has nothing of the keeper's but one socket; it ends with the keeper."""
-        self._fork(name, enter, serve, [sock])
-
-    def _fork(
         self,
         name: str,
         enter: Callable[[], None],
         serve: Callable[[], NoReturn],
-        socks: Sequence[socket.socket],
+        fds: Sequence[int],
+    ) -> None:
+        """Fork a server that has nothing of the keeper's but these files; it ends with the keeper."""
+        self._fork(name, enter, serve, fds)
+
+    def _fork(
+        self, name: str, enter: Callable[[], None], serve: Callable[[], NoReturn], fds: Sequence[int]
     ) -> None:
         parent = os.getpid()
         # SAFETY: the keeper has one thread; the child serves and ends.
@@ -101,7 +101,7 @@ class Machine:
             try:
                 signal.set_wakeup_fd(-1)
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-                _close_all_but([sock.fileno() for sock in socks])
+                _close_all_but(fds)
                 set_name(name)
                 enter()
                 set_pdeathsig(signal.SIGKILL)

@@ -25,6 +25,9 @@ from lodge.runtime.vm.protocol import (
 
 _BUFFER = 4 << 20
 _LAST_WORDS = 0
+_NO_PIPES = Pipe(0)
+# Not in the socket module; takes CAP_NET_ADMIN (socket(7)).
+_SO_SNDBUFFORCE = 32
 
 
 class MachineGone(StartFailed):
@@ -53,8 +56,8 @@ class PorterLink:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         for sock in (ours, theirs):
             try:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUFFORCE, _BUFFER)
-            except (AttributeError, OSError):
+                sock.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, _BUFFER)
+            except OSError:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
         return ours, theirs
 
@@ -67,7 +70,7 @@ class PorterLink:
         kind: Kind,
         channel: int = 0,
         payload: bytes = b"",
-        pipes: Pipe = Pipe(0),
+        pipes: Pipe = _NO_PIPES,
         fds: Sequence[int] = (),
     ) -> None:
         """Send a request that is not waited for; the fds stay the caller's. ProcessLookupError without a porter."""
@@ -86,7 +89,7 @@ class PorterLink:
         payload: bytes = b"",
         *,
         patience: float,
-        pipes: Pipe = Pipe(0),
+        pipes: Pipe = _NO_PIPES,
         fds: Sequence[int] = (),
     ) -> Answer:
         """Send a request and wait for its answer; MachineGone when there is none in `patience` seconds."""

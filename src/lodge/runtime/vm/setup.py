@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from lodge.errors import InvalidArgument, Unsupported
 from lodge.kernel import capabilities
-from lodge.kernel.mount import parse_options
+from lodge.kernel.mount import MS_BIND, parse_options
 from lodge.runtime.contract import StdioRequest
 from lodge.runtime.vm.protocol import Field, field
 from lodge.spec.runtime import Device, Linux, Mount, Process, Resources, RuntimeConfig
@@ -18,8 +18,8 @@ UPPER = "/run/files/upper"
 _LIMITS = {
     name: number
     for number, name in enumerate(
-        ("CPU", "FSIZE", "DATA", "STACK", "CORE", "RSS", "NPROC", "NOFILE", "MEMLOCK", "AS", "LOCKS")
-        + ("SIGPENDING", "MSGQUEUE", "NICE", "RTPRIO", "RTTIME")
+        "CPU FSIZE DATA STACK CORE RSS NPROC NOFILE MEMLOCK AS LOCKS"
+        " SIGPENDING MSGQUEUE NICE RTPRIO RTTIME".split()
     )
 }
 _NODE_TYPES = {"c": stat.S_IFCHR, "u": stat.S_IFCHR, "b": stat.S_IFBLK, "p": stat.S_IFIFO}
@@ -49,7 +49,7 @@ def machine_fields(
     if upper:
         parts.append(field(Field.UPPER, UPPER))
     parts += [field(Field.GROUP_FILE, text) for text in group_files(linux.resources)]
-    parts += [field(Field.MOUNT, mount_field(mount, shares)) for mount in config.mounts if mount.type != "bind" or mount.source in shares]
+    parts += [field(Field.MOUNT, mount_field(mount, shares)) for mount in config.mounts]
     parts += [field(Field.NODE, node) for node in _nodes(linux.devices)]
     parts += [field(Field.SYSCTL, f"{name}={value}") for name, value in linux.sysctl.items()]
     parts += [field(Field.READ_ONLY_PATH, path) for path in linux.readonly_paths]
@@ -59,13 +59,18 @@ def machine_fields(
     return b"".join(parts)
 
 
+def is_bind(mount: Mount) -> bool:
+    """Whether a mount shows files of the host."""
+    return mount.type == "bind" or bool(parse_options(mount.options).flags & MS_BIND)
+
+
 def mount_field(mount: Mount, shares: Mapping[str, int]) -> bytes:
-    """One mount: flags, attributes to set and to clear, then source, target, type and data, each ended by 0."""
+    """One mount: flags, attributes to set, to clear, then source, target, type, data, each ended by 0."""
     options = parse_options(mount.options)
     kind, source, data = mount.type, mount.source, options.data
     flags = options.flags
-    if kind == "bind" or flags & 0x1000:
-        flags |= 0x1000
+    if is_bind(mount):
+        flags |= MS_BIND
         if mount.source not in shares:
             raise Unsupported(f"{mount.source} is not served to the machine")
         source, kind, data = f"{SHARES}/{shares[mount.source]}", "", ""
@@ -77,12 +82,6 @@ def mount_field(mount: Mount, shares: Mapping[str, int]) -> bytes:
     if any("\0" in text for text in texts):
         raise InvalidArgument(f"a mount with a zero in it: {mount.destination!r}")
     return numbers + b"".join(text.encode("utf-8", "surrogateescape") + b"\0" for text in texts)
-
-
-def bind_sources(mounts: Iterable[Mount]) -> list[str]:
-    """What has to be served to the machine, each once."""
-    found = [m.source for m in mounts if m.type == "bind" or parse_options(m.options).flags & 0x1000]
-    return list(dict.fromkeys(found))
 
 
 def _nodes(devices: Iterable[Device]) -> Iterable[bytes]:
