@@ -53,12 +53,15 @@ def test_skopeo_pushes_inspects_copies_and_deletes(
     assert json.loads(run_skopeo("inspect", layout))["Digest"] == said["Digest"]
 
 
-@needs_skopeo
-def test_docker_pulls_through_lodged_and_runs(registry: Program, lodged: Lodged, busybox_image: Path) -> None:
-    name = f"{registry.host}/team/busybox:run"
-    run_skopeo("copy", "--dest-tls-verify=false", f"docker-archive:{busybox_image}", f"docker://{name}")
+def test_docker_pushes_pulls_and_runs_through_lodged(registry: Program, lodged: Lodged) -> None:
+    first, second = f"{registry.host}/team/busybox:run", f"{registry.host}/other:run"
+    lodged.docker("tag", "busybox:latest", first)
     try:
-        assert "Status: Downloaded newer image" in lodged.out("pull", name)
-        assert lodged.out("run", "--rm", "--network", "none", name, "echo", "hello") == "hello"
+        assert "run: digest: sha256:" in lodged.out("push", first)
+        lodged.docker("tag", first, second)
+        assert "Mounted from team/busybox" in lodged.out("push", second)
+        lodged.docker("rmi", first, second)
+        assert "Digest: sha256:" in lodged.out("pull", first)
+        assert lodged.out("run", "--rm", "--network", "none", first, "echo", "hello") == "hello"
     finally:
-        lodged.docker("rmi", "-f", name, check=False)
+        lodged.docker("rmi", "-f", first, second, check=False)

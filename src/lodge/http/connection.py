@@ -249,6 +249,10 @@ class Connection(asyncio.Protocol):
                 if self._buffer[0] in b"\r\n":
                     self._buffer = self._buffer.lstrip(b"\r\n")  # RFC 9112, section 2.2
                     continue
+                if not 0x20 < self._buffer[0] < 0x7F:
+                    # no method begins so; above all a TLS greeting, whose sender would wait for us
+                    self._refuse(400, "malformed HTTP request")
+                    return
                 end = self._buffer.find(b"\r\n\r\n")
                 if end < 0 or end > self.limits.head:
                     self._await_head(len(self._buffer) if end < 0 else end)

@@ -7,6 +7,7 @@ import os
 import socket
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -111,6 +112,49 @@ def test_garbage_is_refused(serve: Serve, garbage: bytes) -> None:
     with serve(hello).connect() as client:
         client.sendall(garbage)
         assert client.recv(1000)[:11] in (b"HTTP/1.1 40", b"HTTP/1.1 50")
+
+
+def test_a_tls_greeting_is_answered_at_once(serve: Serve) -> None:
+    """Clients that try TLS first go on with plain HTTP when they are told; they would wait half a minute."""
+    with serve(hello).connect() as client:
+        client.settimeout(2)
+        client.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(100))
+        assert client.recv(12) == b"HTTP/1.1 400"
+
+
+def test_files_are_sent_by_the_kernel(serve: Serve, tmp_path: Path) -> None:
+    data = os.urandom(3_000_000)
+    (tmp_path / "file").write_bytes(data)
+
+    async def send(exchange: Exchange) -> None:
+        with open(tmp_path / "file", "rb", buffering=0) as file:
+            await exchange.send_file(206, file, 5, 2_000_000, content_type="x/y", headers=(("X-A", "b"),))
+
+    with serve(send).connect() as client:
+        for _ in range(2):
+            status, headers, body = ask(client, GET)
+            assert (status, headers["content-type"], headers["x-a"]) == (206, "x/y", "b")
+            assert body == data[5:2_000_005]
+        client.sendall(b"HEAD /x HTTP/1.1\r\nHost: h\r\n\r\n")
+        assert b"Content-Length: 2000000" in client.recv(1000)
+
+
+def test_a_client_that_goes_while_a_file_is_sent_ends_it(serve: Serve, tmp_path: Path) -> None:
+    with open(tmp_path / "file", "wb") as file:
+        file.truncate(200_000_000)
+    ended = threading.Event()
+
+    async def send(exchange: Exchange) -> None:
+        try:
+            with open(tmp_path / "file", "rb", buffering=0) as file:
+                await exchange.send_file(200, file, 0, 200_000_000, content_type="x/y")
+        finally:
+            ended.set()
+
+    with serve(send).connect() as client:
+        client.sendall(GET)
+        client.recv(1000)
+    assert ended.wait(5)
 
 
 def test_handler_errors_are_500_and_the_connection_lives(serve: Serve) -> None:
