@@ -1,18 +1,28 @@
 """One blob from a registry into a reception: taken up where it broke off, checked, within its size.
 
+It begins on one connection. When that turns out to take long, several go on, if the registry can send parts.
 An attempt that brought bytes doesn't count against the limit: a line that breaks every minute still brings
 the blob, in the end.
 """
 
 from __future__ import annotations
 
+import time
+
 from lodge.distribution.contract import Arrival, Reception, Unpacked
+from lodge.distribution.ranged import SEGMENT, NoRanges, Ranged
 from lodge.distribution.registries import Places
 from lodge.distribution.transfers import DOWNLOADED, DOWNLOADING, RETRYING, VERIFYING, Transfer
 from lodge.distribution.transport import Broken, pause
 from lodge.spec.descriptor import Descriptor
 
 _PIECE = 256 << 10
+_WORTH = 4 * SEGMENT
+"""Bytes that must be left for more connections to be worth their set-up."""
+_TRIAL = 1.0
+"""Seconds after which it is known how fast one connection is."""
+_LONG = 2.0
+"""Seconds that the rest must still take at that pace."""
 
 
 def download(
@@ -30,11 +40,12 @@ def download(
     bytes than the descriptor's, Exhausted on a full disk, Aborted. What has arrived is kept for the next try.
     """
     with reception.receive(descriptor, unpack=unpack) as arrival:
+        work = _Download(places, descriptor, arrival, transfer)
         failures = 0
         while arrival.offset() < descriptor.size:
             before = arrival.offset()
             try:
-                _stream(places, descriptor, arrival, transfer)
+                work.go_on()
             except Broken:
                 failures = 1 if arrival.offset() > before else failures + 1
                 if failures >= attempts:
@@ -47,15 +58,52 @@ def download(
     return unpacked
 
 
-def _stream(places: Places, descriptor: Descriptor, arrival: Arrival, transfer: Transfer) -> None:
-    """Read the rest of a blob, as far as one connection goes."""
-    total = descriptor.size
-    with places.blob(descriptor.id, total, start=arrival.offset()) as stream:
-        if stream.start != arrival.offset():
-            arrival.restart()
-        done = arrival.offset()
-        transfer.tell(DOWNLOADING, done, total)
-        while done < total and (piece := stream.read(_PIECE)):
-            arrival.write(piece)
-            done += len(piece)
-            transfer.tell(DOWNLOADING, done, total, every=False)
+class _Download:
+    """The bytes of one blob, over one connection or several."""
+
+    def __init__(self, places: Places, blob: Descriptor, arrival: Arrival, transfer: Transfer) -> None:
+        self._places = places
+        self._blob = blob
+        self._arrival = arrival
+        self._transfer = transfer
+        self._several = False
+
+    def go_on(self) -> None:
+        """Read on until all is here or something breaks."""
+        if self._several:
+            try:
+                self._in_parallel()
+            except NoRanges:
+                self._several = False
+        else:
+            self._in_one()
+
+    def _in_one(self) -> None:
+        """Read over one connection, for as long as that is a good way."""
+        arrival, size = self._arrival, self._blob.size
+        with self._places.blob(self._blob.id, size, start=arrival.offset()) as stream:
+            if stream.start != arrival.offset():
+                arrival.restart()
+            begin = time.monotonic()
+            before = done = arrival.offset()
+            self._transfer.tell(DOWNLOADING, done, size)
+            while done < size and (piece := stream.read(_PIECE)):
+                arrival.write(piece)
+                done += len(piece)
+                self._transfer.tell(DOWNLOADING, done, size, every=False)
+                if not stream.ranged or size - done < _WORTH:
+                    continue
+                passed = time.monotonic() - begin
+                if passed > _TRIAL and (size - done) * passed > (done - before) * _LONG:
+                    self._several = True
+                    return
+
+    def _in_parallel(self) -> None:
+        arrival, size = self._arrival, self._blob.size
+        ranged = Ranged(self._places, self._blob, arrival.offset(), self._transfer.abort)
+        try:
+            for piece in ranged:
+                arrival.write(piece)
+                self._transfer.tell(DOWNLOADING, arrival.offset(), size, every=False)
+        finally:
+            ranged.close()

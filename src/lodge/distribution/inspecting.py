@@ -41,7 +41,7 @@ def read_config(places: Places, config: Descriptor) -> ImageConfig:
 
 
 def read_blob(places: Places, blob: Descriptor) -> bytes:
-    """Fetch a small blob whole; Corrupt when it isn't what the descriptor says. Its size is for the caller."""
+    """Fetch a small blob whole; Corrupt when it isn't what the descriptor says. Its size is for callers."""
     pieces: list[bytes] = []
     hasher = blob.id.hasher()
     left = blob.size

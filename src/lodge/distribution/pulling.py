@@ -207,7 +207,9 @@ class _Layers:
 
         def work(transfer: Transfer) -> Unpacked | None:
             if not reception.has_blob(layer.id):
-                return download(places, layer, reception, transfer, unpack=unpack, attempts=attempts)
+                # It may outlive the pull that began it.
+                own = places.bound(transfer.abort)
+                return download(own, layer, reception, transfer, unpack=unpack, attempts=attempts)
             transfer.tell(transfers.DOWNLOADED)
             transfer.tell(transfers.EXTRACTING, layer.size, layer.size)
             return reception.unpack(layer) if unpack else None

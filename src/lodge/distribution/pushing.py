@@ -51,6 +51,9 @@ class Departure(Protocol):
     def holders(self, domain: str, /) -> dict[str, list[str]]:
         """Return the repositories of a registry that hold a layer, by its digest."""
 
+    def knows(self, beginning: str, /) -> bool:
+        """Whether a name begins so: whether a repository was pulled from or pushed to."""
+
     def compressed(self, layer: Descriptor, kind: str | None, level: int | None, owner: str, /) -> Descriptor:
         """Return a layer as it is sent."""
 
@@ -94,6 +97,7 @@ class Pusher:
         self._wishes = wishes
         self._attempts = attempts
         self._holders = departure.holders(reference.domain)
+        self._known = departure.knows(f"{reference.name}@")
 
     def push(self, target: Descriptor) -> Pushed:
         """Bring an image there under the reference's tag. Raises Forbidden "denied: ...", Unavailable, ..."""
@@ -235,7 +239,8 @@ class Pusher:
                 self._tell(("Pushing", name, done, total))
 
         others = [path for path in self._holders.get(sent.digest, ()) if path != self._reference.path]
-        how = self._upload(sent, figures).run(others[:1])
+        source = others[0] if others else None
+        how = self._upload(sent, figures).run(source, likely=self._known)
         self._tell((how, name))
         return sent
 

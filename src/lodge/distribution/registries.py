@@ -103,6 +103,10 @@ class Places:
         self._all = repositories
         self._gone: set[int] = set()
 
+    def bound(self, abort: Abort) -> Places:
+        """Return the same places, for work that another `abort` ends."""
+        return Places([place.bound(abort) for place in self._all])
+
     def resolve(self, reference: str) -> Descriptor | None:
         """Return what a tag or digest points to; see `Repository.resolve`."""
         return self._first(lambda place: place.resolve(reference))

@@ -6,6 +6,7 @@ next door in `upload`; several places for one name in `registries`.
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self
@@ -54,12 +55,14 @@ class BlobStream:
     check.
     """
 
-    def __init__(self, answer: Answer, start: int, size: int | None, *, ranged: bool) -> None:
+    def __init__(
+        self, answer: Answer, start: int, size: int | None, end: int | None = None, *, ranged: bool
+    ) -> None:
         self.start = start
         self.size = size
         self.ranged = ranged
         self._answer = answer
-        self._left = None if size is None else size - start
+        self._left = None if size is None else (size if end is None else end) - start
 
     def __enter__(self) -> Self:
         return self
@@ -110,10 +113,14 @@ class Repository:
 
     def for_mount(self, source: str) -> Repository:
         """Return the same repository, with the right to read another one of this registry."""
-        other = Repository(
-            self._transport, self.endpoint, self._authorizer, abort=self._abort, attempts=self._attempts
-        )
+        other = self.bound(self._abort)
         other._scopes = (f"repository:{source}:pull", *self._scopes)
+        return other
+
+    def bound(self, abort: Abort | None) -> Repository:
+        """Return the same repository, for work that another `abort` ends."""
+        other = copy.copy(self)
+        other._abort = abort
         return other
 
     def request(
@@ -140,11 +147,13 @@ class Repository:
             )
             if answer.status in expected:
                 return answer
-            ask_again = answer.status == 401 and own and not final
-            if ask_again and self._authorizer.satisfy(answer, sent, self._scopes, self._abort):
+            try:
+                ask_again = answer.status == 401 and own and not final
+                if ask_again and self._authorizer.satisfy(answer, sent, self._scopes, self._abort):
+                    continue
+                raise self._refused(method, answer)
+            finally:
                 answer.close()
-                continue
-            raise self._refused(method, answer)
         raise AssertionError("the second attempt is the last")
 
     def _refused(self, method: str, answer: Answer) -> Exception:
@@ -238,7 +247,7 @@ class Repository:
                     raise Corrupt(f"{digest}: the registry sends another part than it was asked for")
                 if end is not None and stop != end:
                     raise Corrupt(f"{digest}: the registry sends another part than it was asked for")
-                return BlobStream(answer, start, stop, ranged=True)
+                return BlobStream(answer, start, size or total, stop, ranged=True)
             if size is not None and answer.length not in (None, size):
                 raise Corrupt(f"{digest}: the registry announces {answer.length} bytes instead of {size}")
         except BaseException:

@@ -231,7 +231,7 @@ class Transport:
             if _origin(url) != origin:
                 # What was meant for the registry is nobody else's business (CVE-2020-15157).
                 sent = {name: value for name, value in sent.items() if name.lower() not in _SENSITIVE}
-        raise Broken(f"{urlsplit(url).netloc}: stopped after {_MOST_REDIRECTS} redirects")
+        raise Unavailable(f"{urlsplit(url).netloc}: stopped after {_MOST_REDIRECTS} redirects")
 
     def _redirected(self, endpoint: Endpoint, url: str, following: str) -> Endpoint:
         """Return how the next place is reached; a way from TLS to plain HTTP is not followed."""

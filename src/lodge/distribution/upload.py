@@ -55,21 +55,24 @@ class Upload:
         self._attempts = attempts
         self._chunk = repository.endpoint.entry.upload_chunk
 
-    def run(self, mounts: Iterable[str] = ()) -> str:
+    def run(self, source: str | None = None, *, likely: bool = True) -> str:
         """Bring the blob there and say how: EXISTS, MOUNTED with a repository's name, or PUSHED.
 
-        `mounts` are repositories of the same registry that have it. Raises what a refusal means, Broken.
+        `source` is a repository of the same registry that has it. `likely` says that it may be there already;
+        a mount that is tried first spares a question otherwise. Raises what a refusal means, Broken.
         """
-        if self._repository.blob_size(self._descriptor.id) is not None:
+        if (likely or source is None) and self._is_there():
             return EXISTS
-        location = ""
-        for source in mounts:
-            location = self._mount(source)
-            if not location:
-                return MOUNTED + source
-            break
+        location = self._mount(source) if source is not None else ""
+        if source is not None and not location:
+            return MOUNTED + source
+        if not likely and source is not None and self._is_there():
+            return EXISTS
         self._send(location or self._begin(""))
         return PUSHED
+
+    def _is_there(self) -> bool:
+        return self._repository.blob_size(self._descriptor.id) is not None
 
     def _mount(self, source: str) -> str:
         """Try to mount; gives "" when it is done, else the upload that the registry began instead."""

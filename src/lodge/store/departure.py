@@ -79,6 +79,10 @@ class Departure:
                     paths.append(path)
         return found
 
+    def knows(self, beginning: str) -> bool:
+        """Whether a name of an image begins so."""
+        return any(name.startswith(beginning) for name in self._references.list())
+
     def compressed(self, layer: Descriptor, kind: str | None, level: int | None, owner: str) -> Descriptor:
         """Return a layer as it is sent: a plain one is compressed, and with `kind` every other one as well.
 
