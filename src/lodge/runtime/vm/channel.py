@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import select
@@ -160,7 +161,9 @@ class Channel:
         """The end of the first program is told after its output: its keeper ends the machine then."""
         if self._code is None or self._status < 0 or (self._first and self.busy):
             return
-        os.write(self._status, bytes([self._code]))
+        # One that could not be started has no reader any more.
+        with contextlib.suppress(BrokenPipeError):
+            os.write(self._status, bytes([self._code]))
         os.close(self._status)
         self._status = -1
         self._close_input()
