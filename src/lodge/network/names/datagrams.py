@@ -18,12 +18,20 @@ _LONGEST = 4096
 class Datagrams:
     """A bound UDP socket of one sandbox. Owns it. What comes too fast stays in its buffer, or is lost."""
 
-    def __init__(self, loop: Loop, sock: socket.socket, resolver: Resolver, asking: Asking) -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        sock: socket.socket,
+        resolver: Resolver,
+        asking: Asking,
+        news: Callable[[], None],
+    ) -> None:
         sock.setblocking(False)
         self._loop = loop
         self._socket = sock
         self._resolver = resolver
         self._asking = asking
+        self._news = news
         loop.watch(sock.fileno(), READ, self._serve)
 
     def close(self) -> None:
@@ -49,6 +57,10 @@ class Datagrams:
 
     def _think(self, message: bytes, client: tuple[str, int]) -> None:
         if not is_query(message):
+            return
+        # Who has just been started shall be known to whoever asks: the news of it may wait on another file.
+        self._news()
+        if self._socket.fileno() < 0:
             return
         answer = self._resolver.answer(message)
         if isinstance(answer, bytes):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 
 from lodge.network.loop import Loop
 from lodge.network.names.asking import Asking, Quota
@@ -17,13 +18,21 @@ class NameServer:
     """Owns a bound UDP socket and a listening TCP socket, both made in the sandbox's namespace."""
 
     def __init__(
-        self, loop: Loop, quota: Quota, book: Book, view: View, udp: socket.socket, tcp: socket.socket
+        self,
+        loop: Loop,
+        quota: Quota,
+        book: Book,
+        view: View,
+        udp: socket.socket,
+        tcp: socket.socket,
+        news: Callable[[], None] = lambda: None,
     ) -> None:
+        """`news` brings the book up to date: called before a question that has no answer ready."""
         self.sockets = (udp, tcp)
         self._resolver = Resolver(book, view)
         self._asking = Asking(loop, quota, udp)
-        self._datagrams = Datagrams(loop, udp, self._resolver, self._asking)
-        self._streams = Streams(loop, tcp, self._resolver, self._asking)
+        self._datagrams = Datagrams(loop, udp, self._resolver, self._asking, news)
+        self._streams = Streams(loop, tcp, self._resolver, self._asking, news)
 
     def change(self, view: View) -> None:
         """Answer from another point of view."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+from collections.abc import Callable
 
 from lodge.network.loop import HANGUP, READ, WRITE, Loop, Timer
 from lodge.network.names.asking import Asking
@@ -23,11 +24,19 @@ _CHUNK = 4096
 class Streams:
     """A listening TCP socket of one sandbox. Owns it, and its connections."""
 
-    def __init__(self, loop: Loop, sock: socket.socket, resolver: Resolver, asking: Asking) -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        sock: socket.socket,
+        resolver: Resolver,
+        asking: Asking,
+        news: Callable[[], None],
+    ) -> None:
         sock.setblocking(False)
         self.loop = loop
         self.resolver = resolver
         self.asking = asking
+        self.news = news
         self._socket = sock
         # The one that was quiet for longest comes first.
         self._clients: dict[_Client, None] = {}
@@ -137,6 +146,9 @@ class _Client:
             self._inbox.clear()
             self._finished = True
             return
+        self._server.news()
+        if self._socket.fileno() < 0:
+            return
         resolver = self._server.resolver
         answer = resolver.answer(message, stream=True)
         if isinstance(answer, bytes):
@@ -169,6 +181,8 @@ class _Client:
 
     def _settle(self) -> None:
         """Wait for what can happen next; end when nothing can."""
+        if self._socket.fileno() < 0:
+            return
         if self._outbox and not self._events & WRITE:
             sent = 0
             try:

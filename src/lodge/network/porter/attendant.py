@@ -75,9 +75,8 @@ class Attendant:
         named is closed. All descriptors stay the caller's.
         """
         container = sandbox.container
-        self._change_members(
-            container, {one.id: (one.network, _member(sandbox, one)) for one in sandbox.endpoints}
-        )
+        members = {one.id: (one.network, _member(sandbox, one)) for one in sandbox.endpoints}
+        self._change_members(container, members)
         view = view_of(sandbox, networks)
         if not sandbox.resolver.embedded:
             self._views.pop(container, None)

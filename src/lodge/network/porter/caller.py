@@ -52,11 +52,17 @@ class Caller:
             while self._outbox:
                 _close_all(self._outbox.popleft()[1])
 
+    def listen(self) -> None:
+        """Take what has been said until now, out of turn."""
+        self._serve(READ)
+
     def _serve(self, events: int) -> None:
         try:
             if events & WRITE:
                 self._flush()
             for _ in range(_ROUND):
+                if self._socket.fileno() < 0:
+                    return
                 text, fds = sockets.receive(self._socket)
                 if not text:
                     raise ConnectionResetError

@@ -47,6 +47,8 @@ from lodge.network.porter.messages import (
 _log = logging.getLogger(__name__)
 
 _END_PATIENCE = 2.0
+# For one that has hung up, which is the last that it does.
+_GRACE = 0.5
 
 
 class Porter:
@@ -240,16 +242,15 @@ class Porter:
         poll.register(link.fileno(), 0)
         poll.poll()
         with self._lock:
-            if self._link is not link:
-                link.close()
-                return
-            _log.warning("the porter has ended; another one takes over")
-            self._lose()
-            if self._memory:
-                try:
-                    self._replace()
-                except Unavailable as error:
-                    _log.error("%s", error)
+            if self._link is link:
+                self._lose()
+                if self._memory:
+                    _log.warning("the porter has ended; another one takes over")
+                    try:
+                        self._replace()
+                    except Unavailable as error:
+                        _log.error("%s", error)
+            link.close()
 
     def _lose(self) -> None:
         """The link is of no more use: its watcher, which is on its way, closes it."""
@@ -258,4 +259,4 @@ class Porter:
         if link is not None:
             link.hang_up()
         if pid:
-            process.end(pid, 0)
+            process.end(pid, _GRACE)

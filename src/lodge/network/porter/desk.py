@@ -47,6 +47,7 @@ class Desk:
         self._stale_ports: set[tuple[str, str]] = set()
         self.on_idle: Callable[[], None] = lambda: None
         self.on_retire: Callable[[], None] = lambda: None
+        self.news: Callable[[], None] = lambda: None
 
     @property
     def busy(self) -> bool:
@@ -84,7 +85,9 @@ class Desk:
         if len(fds) == 2:
             udp, tcp = (socket.socket(fileno=fd) for fd in fds)
             self.close(container)
-            self._servers[container] = NameServer(self._loop, self._quota, self._book, view, udp, tcp)
+            self._servers[container] = NameServer(
+                self._loop, self._quota, self._book, view, udp, tcp, self.news
+            )
         elif container in self._servers:
             self._servers[container].change(view)
 

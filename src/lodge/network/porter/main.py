@@ -15,9 +15,9 @@ import sys
 
 from lodge.kernel.process import close_range, set_title
 from lodge.network.loop import READ, Loop
+from lodge.network.porter.address import LINK_FD, socket_path
 from lodge.network.porter.caller import Caller
 from lodge.network.porter.desk import Desk
-from lodge.network.porter.process import LINK_FD, socket_path
 
 # Files that are neither questions nor connections: sandboxes and ports have at least so many.
 _RESERVE = 2048
@@ -60,6 +60,7 @@ class Porch:
         self._socket = _listen(directory)
         desk.on_idle = self._leave
         desk.on_retire = self._retire
+        desk.news = self._listen_first
         loop.watch(self._socket.fileno(), READ, self._come_in)
 
     def welcome(self, sock: socket.socket) -> None:
@@ -78,7 +79,15 @@ class Porch:
 
     def _gone(self) -> None:
         self._caller = None
+        # Standard error was that engine's: whoever reads it shall see its end.
+        null = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+        os.dup2(null, 2)
+        os.close(null)
         self._leave()
+
+    def _listen_first(self) -> None:
+        if self._caller is not None:
+            self._caller.listen()
 
     def _leave(self) -> None:
         if self._caller is None and not self._desk.busy:

@@ -15,21 +15,15 @@ import socket
 import sys
 
 from lodge.kernel.process import pidfd_open, pidfd_send_signal
+from lodge.network.porter.address import LINK_FD, socket_path
 
 _log = logging.getLogger(__name__)
 
-# The number under which the new process finds the link to the engine that started it.
-LINK_FD = 3
 # Above the numbers that the new process starts with, so that none is overwritten on the way to it.
 _HIGH = 10
 _BUFFER = 4 << 20
 
 _PROGRAM = "import sys; sys.path[:0] = {path!r}; from lodge.network.porter.main import main; main()"
-
-
-def socket_path(directory: str) -> str:
-    """Where a porter listens for the next engine."""
-    return os.path.join(directory, "porter.sock")
 
 
 def connect(directory: str) -> socket.socket | None:

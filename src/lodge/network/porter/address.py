@@ -1,0 +1,13 @@
+"""Where a porter is found: by the engine that starts it, and by the next one."""
+
+from __future__ import annotations
+
+import os
+
+LINK_FD = 3
+"""The number under which a new porter finds the link to the engine that started it."""
+
+
+def socket_path(directory: str) -> str:
+    """Where a porter listens for the next engine."""
+    return os.path.join(directory, "porter.sock")
