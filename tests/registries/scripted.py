@@ -30,7 +30,7 @@ class Asked:
         self.method = method
         self.target = target
         self.path = urlsplit(target).path
-        self.query = {key: values for key, values in parse_qs(urlsplit(target).query).items()}
+        self.query = dict(parse_qs(urlsplit(target).query))
         self.headers = headers
         self.body = body
 
@@ -52,6 +52,10 @@ class Told:
         self.headers = headers or {}
         self.cut = cut
         self.length = length
+
+
+BREAK_OFF = Told(0)
+"""No answer at all: the connection is closed."""
 
 
 def refusal(status: int, code: str, message: str = "", **headers: str) -> Told:
@@ -184,6 +188,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         told = self.registry.answer(asked)
+        if told is BREAK_OFF:
+            self.close_connection = True
+            return
         self.send_response(told.status)
         for name, value in told.headers.items():
             self.send_header(name, value)
@@ -198,7 +205,7 @@ class _Handler(BaseHTTPRequestHandler):
         if told.cut is not None and told.cut < len(told.body):
             self.close_connection = True
 
-    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _serve
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815
 
     def log_message(self, format: str, *args: Any) -> None: ...
 
