@@ -38,6 +38,7 @@ from lodge.volume.secrets import Secret
 
 if TYPE_CHECKING:
     from lodge.build.contract import BuildEvent, BuildRequest
+    from lodge.engine.build.memory import Record
 
 Filters: TypeAlias = dict[str, list[str]]
 Many: TypeAlias = list  # the classes below have methods named list
@@ -270,6 +271,10 @@ class Builds(Protocol):
 
     def build(self, request: BuildRequest, id: str = "") -> AsyncIterator[BuildEvent]:
         """Build; the errors of a build come out of the iteration."""
+        ...
+
+    def records(self) -> list[Record]:
+        """The entries of the cache, the latest used first."""
         ...
 
     async def cancel(self, id: str) -> None: ...

@@ -54,7 +54,7 @@ async def _classic(call: Call, request: BuildRequest, classic: Any) -> AsyncIter
 
 async def build_events(call: Call) -> None:
     """POST /lodge/build: events as they are, one JSON a line, for a display of one's own."""
-    await call.send_lines(_raw(call, _request(call)))
+    await call.send_lines(_raw(call, _request(call, streamed=True)))
 
 
 async def _raw(call: Call, request: BuildRequest) -> AsyncIterator[bytes]:
@@ -116,7 +116,7 @@ async def prune(call: Call) -> None:
     call.reply({"CachesDeleted": pruned.deleted or None, "SpaceReclaimed": pruned.reclaimed})
 
 
-def _request(call: Call) -> BuildRequest:
+def _request(call: Call, *, streamed: bool = False) -> BuildRequest:
     from lodge.build.contract import BuildRequest
 
     form = call.form
@@ -127,7 +127,8 @@ def _request(call: Call) -> BuildRequest:
     return BuildRequest(
         filename=form.text("dockerfile") or "Dockerfile",
         options=_options(form),
-        outputs=_outputs(form),
+        outputs=_outputs(form, streamed=streamed),
+        secrets=_secrets(call.header("x-lodge-build-secrets")),
         credentials=_credentials(call.header("x-registry-config")),
     )
 
@@ -176,7 +177,7 @@ def _options(form: Form) -> Options:
     )
 
 
-def _outputs(form: Form) -> tuple[Output, ...]:
+def _outputs(form: Form, *, streamed: bool) -> tuple[Output, ...]:
     from lodge.build.contract import Output
 
     names = tuple(name for name in form.texts("t") if name)
@@ -186,9 +187,12 @@ def _outputs(form: Form) -> tuple[Output, ...]:
     made: list[Output] = []
     for each in given:
         kind = each.get("Type", "") if isinstance(each, dict) else ""
-        if kind not in ("image", "moby", "docker", "cacheonly"):
+        if kind in ("tar", "oci", "docker") and streamed:
+            made.append(Output(kind=kind, names=names))
+        elif kind in ("image", "moby", "docker", "cacheonly"):
+            made.append(Output(kind="none" if kind == "cacheonly" else "image", names=names))
+        else:
             raise Unsupported(f"output {kind!r} needs a session", hint="build an image and export or save it")
-        made.append(Output(kind="none" if kind == "cacheonly" else "image", names=names))
     return tuple(made)
 
 
@@ -239,3 +243,25 @@ def _credentials(header: str) -> dict[str, dict[str, str]]:
     if not isinstance(found, dict):
         return {}
     return {name: value for name, value in found.items() if isinstance(value, dict)}
+
+
+class _Secrets:
+    """Secrets that came with the request; see build.contract.Secrets."""
+
+    def __init__(self, values: dict[str, bytes]) -> None:
+        self._values = values
+
+    async def get(self, id: str) -> bytes | None:
+        """One of them."""
+        return self._values.get(id)
+
+
+def _secrets(header: str) -> _Secrets | None:
+    """Secrets of `lodge build --secret`: ids and values, each in base64, as JSON in base64."""
+    if not header:
+        return None
+    try:
+        found = json.loads(base64.b64decode(header, validate=True))
+        return _Secrets({str(name): base64.b64decode(value, validate=True) for name, value in found.items()})
+    except (ValueError, AttributeError, TypeError):
+        raise InvalidArgument("the header X-Lodge-Build-Secrets can't be read") from None

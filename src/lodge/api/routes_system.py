@@ -155,8 +155,13 @@ async def disk_usage(call: Call) -> None:
         if one not in _USAGE_TYPES:
             raise InvalidArgument(f"unknown object type: {one}")
     wanted = set(types or _USAGE_TYPES)
-    found = shapes_system.DiskUsage(await call.backend.system.disk_usage(wanted))
+    parts = await call.backend.system.disk_usage(wanted)
     builds = "build-cache" in wanted
+    if builds:
+        from lodge.api.shapes_build import record
+
+        parts["records"] = [record(each) for each in call.backend.builds.records()]
+    found = shapes_system.DiskUsage(parts)
     verbose = call.version >= 52 and call.form.flag("verbose")
     legacy = {} if verbose else found.legacy(call.version, build_cache=builds)
     if call.version < 52:

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from lodge.api.times import rfc3339
 from lodge.build import contract as c
 from lodge.build.failures import StepFailed, excerpt
+from lodge.engine.build.memory import Record
 from lodge.spec.reference import Reference
 
 Line = dict[str, Any]
@@ -93,6 +95,7 @@ class Classic:
                     yield from self._stream(" ---> Using cache\n")
                 elif self._running == step:
                     yield from self._stream(f" ---> Removed intermediate container {_short(step)}\n")
+                    self._running = ""
                 self._last = ended.result or self._last
             yield from self._stream(f" ---> {_short(self._last) if self._last else ''}\n")
             self._place += 1
@@ -132,3 +135,19 @@ class Classic:
 
 def _short(digest: str) -> str:
     return digest.removeprefix("sha256:")[:_SHORT]
+
+
+def record(value: Record) -> Line:
+    """One entry of the cache, as `system df` shows it."""
+    return {
+        "ID": value.id,
+        "Parents": [value.parent] if value.parent else [],
+        "Type": value.kind,
+        "Description": value.description,
+        "InUse": value.in_use,
+        "Shared": value.shared,
+        "Size": value.size,
+        "CreatedAt": rfc3339(value.created_at),
+        "LastUsedAt": rfc3339(value.used_at),
+        "UsageCount": value.uses,
+    }

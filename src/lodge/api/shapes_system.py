@@ -111,6 +111,7 @@ class DiskUsage:
         self.containers: list[tuple[Container, int, int]] | None = found.get("containers")
         self.volumes: list[Volume] | None = found.get("volumes")
         self.layers_size: int = found.get("layers_size", 0)
+        self.records: list[dict[str, Any]] = found.get("records", [])
 
     def legacy(self, version: int, *, build_cache: bool) -> dict[str, Any]:
         """The layout of API 1.51 and before."""
@@ -123,7 +124,7 @@ class DiskUsage:
         if self.volumes is not None:
             out["Volumes"] = [volume(one, usage=True) for one in self.volumes]
         if build_cache:
-            out["BuildCache"] = []
+            out["BuildCache"] = self.records
         return out
 
     def current(self, version: int, *, verbose: bool, build_cache: bool) -> dict[str, Any]:
@@ -137,8 +138,14 @@ class DiskUsage:
             items = [volume(one, usage=True) for one in self.volumes]
             out["VolumeUsage"] = self._volume_usage() | _items(verbose, items)
         if build_cache:
-            out["BuildCacheUsage"] = {}
+            out["BuildCacheUsage"] = self._cache_usage() | _items(verbose, self.records)
         return out
+
+    def _cache_usage(self) -> dict[str, int]:
+        own = [each for each in self.records if not each["Shared"]]
+        used = [each for each in self.records if each["InUse"]]
+        free = sum(each["Size"] for each in own if not each["InUse"])
+        return _sums(len(used), len(self.records), sum(each["Size"] for each in own), free)
 
     def _image_items(self, version: int) -> list[dict[str, Any]]:
         return [shapes_images.summary(one, max(version, 51)) for one in self.images or ()]

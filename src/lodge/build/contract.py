@@ -232,6 +232,12 @@ class Status(BuildEvent):
     done: bool = False
 
 
+class Data(BuildEvent):
+    """A piece of an output that has no destination on this machine."""
+
+    data: bytes
+
+
 class Warned(BuildEvent):
     """A finding of the checks. `source` is the Dockerfile's text."""
 

@@ -45,6 +45,7 @@ CONTAINER = {
 
 IMAGE = {
     "bootstrap": "pull:BOOTSTRAP",
+    "build": "build:BUILD",
     "history": "images:HISTORY",
     "import": "archives:IMPORT",
     "inspect": "inspect:IMAGE_INSPECT",
@@ -58,6 +59,11 @@ IMAGE = {
     "rm": "images:RMI",
     "save": "archives:SAVE",
     "tag": "images:TAG",
+}
+
+BUILDER = {
+    "build": "build:BUILD",
+    "prune": "prune:BUILDER_PRUNE",
 }
 
 VOLUME = {
@@ -111,6 +117,8 @@ _GROUPED_ONLY = frozenset(("inspect", "list", "ls", "prune", "remove"))
 TREE: dict[str, str | dict[str, str]] = {
     "__complete": "completion:CANDIDATES",
     **{name: leaf for name, leaf in CONTAINER.items() if name not in _GROUPED_ONLY},
+    "build": IMAGE["build"],
+    "builder": BUILDER,
     "completion": "completion:COMPLETION",
     "container": CONTAINER,
     "events": SYSTEM["events"],
@@ -137,6 +145,7 @@ TREE: dict[str, str | dict[str, str]] = {
 }
 
 GROUPS = {
+    "builder": "Manage the build cache",
     "container": "Manage containers",
     "image": "Manage images",
     "network": "Manage networks",

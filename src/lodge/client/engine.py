@@ -81,9 +81,10 @@ class EngineClient:
         body: bytes | Iterable[bytes] | None = None,
         content_type: str = "application/x-tar",
         auth: str | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Response:
         """One request whose answer's body the caller reads, and then gives back with `release`."""
-        headers = dict(self._headers)
+        headers = {**self._headers, **(headers or {})}
         if json is not None:
             body, content_type = dumps(json).encode(), "application/json"
         if body is not None:
@@ -105,9 +106,10 @@ class EngineClient:
         query: Query | None = None,
         body: bytes | Iterable[bytes] | None = None,
         auth: str | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Generator[Any, None, None]:
         """One request whose answer is a stream of JSON values, one a line."""
-        response = self.open(method, path, query=query, body=body, auth=auth)
+        response = self.open(method, path, query=query, body=body, auth=auth, headers=headers)
         try:
             for line in response.lines():
                 yield loads(line)

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from msgspec import Struct
 
 from lodge.build.files.view import View, clean, resolve
-from lodge.build.ignore import Patterns, compile_deep, has_wildcards, match
 from lodge.errors import InvalidArgument, NotFound
+from lodge.wire.ignore import Patterns, compile_deep, has_wildcards, match
 
 _DEEPEST = 400
 

@@ -21,7 +21,6 @@ from lodge.build.dockerfile.reading import read_instruction
 from lodge.build.dockerfile.run_mounts import BIND, CACHE, RunMount
 from lodge.build.dockerfile.stages import Dockerfile, Stage
 from lodge.build.graph import CopyAction, Files, Git, Image, Local, Node
-from lodge.build.ignore import Patterns, has_wildcards
 from lodge.build.planning import arguments, moving, running
 from lodge.build.planning.configuring import CONFIGURING
 from lodge.build.planning.nodes import SCRATCH, Nodes
@@ -31,6 +30,7 @@ from lodge.build.planning.tools import Workshop
 from lodge.errors import LodgeError, NotFound
 from lodge.spec.image import ImageConfig
 from lodge.spec.platform import Platform, host
+from lodge.wire.ignore import Patterns, has_wildcards
 
 MAIN = "context"
 _LAYERED = (i.Run, i.Copy, i.Add, i.Workdir)
@@ -107,7 +107,7 @@ class Converter:
             config=config,
             platform=self._platform,
             nodes=self._nodes.all,
-            instructions=self._nodes.instructions,
+            instructions=sorted(self._nodes.instructions, key=lambda each: each.lines[0]),
         )
 
     def _target(self) -> Stage:

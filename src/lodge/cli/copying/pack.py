@@ -27,7 +27,7 @@ class Packer:
 
     def _entry(self, path: str, name: str) -> Iterator[bytes]:
         status = os.lstat(path)
-        member = _describe(path, name, status)
+        member = describe(path, name, status)
         if member is None:
             return  # a socket: tar has no word for it
         if stat.S_ISREG(status.st_mode):
@@ -44,22 +44,27 @@ class Packer:
                 yield from self._entry(f"{path}/{child}", f"{name}/{child}")
 
     def _content(self, path: str, size: int) -> Iterator[bytes]:
-        """Exactly `size` bytes: a file that shrinks meanwhile is filled up, one that grows is cut."""
-        left = size
-        with open(path, "rb", buffering=0) as file:
-            while left and (piece := file.read(min(left, _PIECE))):
-                left -= len(piece)
-                yield piece
-        self.size += size - left
-        while left:
-            piece = bytes(min(left, _PIECE))
+        self.size += size
+        return file_pieces(path, size)
+
+
+def file_pieces(path: str, size: int) -> Iterator[bytes]:
+    """A file's payload, padded; exactly `size` bytes: a file that shrinks is filled up, one that grows is cut."""
+    left = size
+    with open(path, "rb", buffering=0) as file:
+        while left and (piece := file.read(min(left, _PIECE))):
             left -= len(piece)
             yield piece
-        if size % 512:
-            yield bytes(512 - size % 512)
+    while left:
+        piece = bytes(min(left, _PIECE))
+        left -= len(piece)
+        yield piece
+    if size % 512:
+        yield bytes(512 - size % 512)
 
 
-def _describe(path: str, name: str, status: os.stat_result) -> tarfile.TarInfo | None:
+def describe(path: str, name: str, status: os.stat_result) -> tarfile.TarInfo | None:
+    """The header of one thing, not followed when it is a link; None for a socket."""
     member = tarfile.TarInfo(name)
     member.mode = stat.S_IMODE(status.st_mode)
     member.uid, member.gid = status.st_uid, status.st_gid

@@ -6,7 +6,7 @@ import sys
 
 from lodge.cli.command import Command, Failure
 from lodge.cli.filters import encode_filters
-from lodge.cli.flags import BOOL, FILTER, Flag
+from lodge.cli.flags import BOOL, BYTES, FILTER, Flag
 from lodge.cli.human import size
 
 TYPE_CHECKING = False
@@ -21,6 +21,10 @@ _NETWORKS = "This will remove all custom networks not used by at least one conta
 _VOLUMES = {
     False: "This will remove anonymous local volumes not used by at least one container.",
     True: "This will remove all local volumes not used by at least one container.",
+}
+_CACHE = {
+    False: "This will remove all dangling build cache.",
+    True: "This will remove all build cache.",
 }
 _IMAGES = {
     False: "This will remove all dangling images.",
@@ -82,6 +86,18 @@ def _networks(ctx: Context, values: Values, _arguments: list[str]) -> None:
     _report(ctx, "Deleted Networks", answer.get("NetworksDeleted"), None)
 
 
+def _builder(ctx: Context, values: Values, _arguments: list[str]) -> None:
+    confirm(values, "builder", _CACHE[values["all"]])
+    query = {
+        "all": values["all"],
+        "filters": _filters(values),
+        "reserved-space": values["reserved-space"] or values["keep-storage"] or None,
+        "max-used-space": values["max-used-space"] or None,
+    }
+    answer = ctx.engine.call("POST", "/build/prune", query=query)
+    _report(ctx, "Deleted build cache objects", answer.get("CachesDeleted"), answer["SpaceReclaimed"])
+
+
 def _system(ctx: Context, values: Values, _arguments: list[str]) -> None:
     """Containers, networks, volumes when asked, then images, each by its own endpoint."""
     everything, volumes = values["all"], values["volumes"]
@@ -123,6 +139,19 @@ VOLUME_PRUNE = Command(
     "Remove unused local volumes",
     _volumes,
     flags=(Flag("all", BOOL, "Also those that have a name", short="a"), _FORCE, _FILTER),
+)
+BUILDER_PRUNE = Command(
+    "[OPTIONS]",
+    "Remove the build cache",
+    _builder,
+    flags=(
+        Flag("all", BOOL, "Also what images use too, and caches of mounts", short="a"),
+        Flag("keep-storage", BYTES, "", hidden=True),
+        Flag("max-used-space", BYTES, "How much may stay"),
+        Flag("reserved-space", BYTES, "How much stays in any case"),
+        _FORCE,
+        _FILTER,
+    ),
 )
 NETWORK_PRUNE = Command("[OPTIONS]", "Remove all unused networks", _networks, flags=(_FORCE, _FILTER))
 SYSTEM_PRUNE = Command(

@@ -20,7 +20,6 @@ from lodge.build.dockerfile.stages import Dockerfile, parse
 from lodge.build.failures import StepFailed
 from lodge.build.giturl import is_git_url
 from lodge.build.graph import Fetch, Git, Node, Rootfs
-from lodge.build.ignore import read_ignore_file
 from lodge.build.planning.converter import MAIN, Converter, Named, Plan, context_key
 from lodge.build.solver import Solver, Workshop
 from lodge.engine.build import exporting
@@ -35,8 +34,11 @@ from lodge.engine.models import Pruned
 from lodge.engine.parts import Parts
 from lodge.errors import InvalidArgument, NotFound, Unavailable
 from lodge.spec.platform import Platform
+from lodge.wire.ignore import read_ignore_file
 
 _LARGEST_DOCKERFILE = 2 << 20
+_AHEAD = 16
+_PAUSE = 0.005
 
 
 class Builds:
@@ -58,6 +60,13 @@ class Builds:
     async def build(self, request: c.BuildRequest, id: str = "") -> AsyncIterator[c.BuildEvent]:
         """Build. The last event is Built; StepFailed, DockerfileError and the other kinds are raised."""
         queue: asyncio.Queue[c.BuildEvent | None] = asyncio.Queue()
+
+        async def deliver(piece: bytes) -> None:
+            while queue.qsize() > _AHEAD:
+                await asyncio.sleep(_PAUSE)
+            queue.put_nowait(c.Data(at=time.time_ns(), data=piece))
+
+        request.sink = request.sink or deliver
         build = _Build(self._parts, self._images, self._hands, self._workshop, request, queue.put_nowait)
 
         async def work() -> None:

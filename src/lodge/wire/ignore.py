@@ -1,4 +1,4 @@
-"""The patterns of .dockerignore and --exclude: which paths they leave out.
+"""The patterns of .dockerignore and --exclude: which paths they leave out. Both sides of the wall read them.
 
 Go's filepath.Match for each component, `**` for any number of them, `!` for an exception; the last pattern
 that fits decides, and a pattern that fits a directory fits all below it. Source: Docker's documentation of
