@@ -114,7 +114,12 @@ def mount_record(value: MountRecord) -> dict[str, Any]:
 
 def networks(container: Container) -> dict[str, Any]:
     """The container's places in networks, by their names."""
-    return {name: shapes_config.endpoint(one) for name, one in container.networks.items()}
+    asked = container.wish.networking.endpoints_config or {}
+    found = {name: shapes_config.endpoint(one) for name, one in container.networks.items()}
+    for name, shaped in found.items():
+        if not shaped["MacAddress"] and (wish := asked.get(name)) is not None:
+            shaped["MacAddress"] = wish.mac_address
+    return found
 
 
 def network_settings(container: Container, version: int) -> dict[str, Any]:

@@ -99,7 +99,7 @@ def wish(asked: NetworkCreate, version: int) -> Network:
         ipv4=True if asked.enable_ipv4 is None or version < 48 else asked.enable_ipv4,
         ipv6=bool(asked.enable_ipv6),
         ipam_driver=(ipam.driver if ipam is not None else "") or "default",
-        ipam_options=(ipam.options if ipam is not None else None) or {},
+        ipam_options=ipam.options if ipam is not None else None,
         asked=[
             AddressRange(
                 subnet=one.subnet,

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 from lodge.engine import names
 from lodge.engine.models import Container, Network
 from lodge.engine.networks import texts
-from lodge.engine.networks.predefined import BRIDGE
 from lodge.engine.parts import Parts
 from lodge.errors import Conflict, LodgeError
 from lodge.spec.container import EndpointSettings
@@ -138,8 +137,9 @@ class Attachments:
         """Tell that it is connected; its row is written by now."""
         for endpoint in container.networks.values():
             self.announce(container, endpoint.network_id, "connect")
-        if BRIDGE in container.networks:
-            self._tell_linking(container)
+        for other in self._linking(container):
+            with suppress(LodgeError, OSError):
+                self._tell_of(container, other)
 
     def announce(self, container: Container, network_id: str, action: str) -> None:
         """Publish that a container came into a network, or left it."""
@@ -148,13 +148,32 @@ class Attachments:
             attributes = {"container": container.id, "name": network.name, "type": network.driver}
             self._parts.events.publish("network", action, network.id, attributes)
 
-    def _tell_linking(self, container: Container) -> None:
-        """Those that have a link to this one read its new address in their hosts file."""
-        for each in self._parts.census:
-            other = each.container
-            if container.id in other.links.values() and other.state.running:
-                with suppress(LodgeError, OSError):
-                    texts.write_hosts(self._parts, other)
+    def _linking(self, container: Container) -> list[Container]:
+        """The running containers that have a link to this one."""
+        return [
+            each.container
+            for each in self._parts.census
+            if each.container.state.pid
+            and (
+                container.id in each.container.links.values()
+                or any(one.links for one in each.container.networks.values())
+            )
+        ]
+
+    def _tell_of(self, container: Container, other: Container) -> None:
+        """A link on the default bridge is a line in a file, others are names that the name server knows."""
+        if container.id in other.links.values():
+            texts.write_hosts(self._parts, other)
+        texts_of = [text for one in other.networks.values() for text in one.links or ()]
+        if any(text.partition(":")[0] in (container.name, container.id) for text in texts_of):
+            from lodge.engine.networks import plans
+            from lodge.engine.planning import ports
+
+            sandbox = plans.whole(self._parts, other, ports.as_ports(other.ports))
+            self._background(other.id, self._change, other, sandbox)
+
+    def _change(self, container: Container, sandbox: Sandbox) -> None:
+        self._wiring.hands.change(container.id, container.state.pid, sandbox)
 
     # An end
 
