@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lodge.network import host
 from lodge.network.contract import Endpoint, Network, Sandbox
 from lodge.network.drivers.contract import Plug
 from lodge.network.firewall.facts import Bond, Guest
@@ -51,7 +52,7 @@ def guest(endpoint: Endpoint, plug: Plug, network: Network, options: BridgeSetti
         mac=endpoint.mac,
         ipv4=bare(endpoint.ipv4),
         ipv6=bare(endpoint.ipv6),
-        icc=options.icc,
+        apart=not options.icc and not host.bridges_filter(),
         guarded=options.antispoof and bool(network.subnets),
     )
 

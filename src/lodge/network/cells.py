@@ -11,7 +11,7 @@ from lodge.errors import NotFound
 from lodge.kernel.netlink import links
 from lodge.network import host, naming, ports, settings
 from lodge.network.cell import Cell
-from lodge.network.contract import Endpoint, Network, Port, Sandbox, Settings
+from lodge.network.contract import Bandwidth, Endpoint, Network, Port, Sandbox, Settings
 from lodge.network.ears import Ears
 from lodge.network.firewall.facts import Fact
 from lodge.network.firewall.wall import Wall
@@ -22,6 +22,9 @@ from lodge.network.outside import Outside
 from lodge.network.pool import Blank, Kind, Pool
 from lodge.network.ports import Binding, Reserved
 from lodge.network.space import Space
+
+_BRIDGED = frozenset({"bridge", "overlay"})
+_AHEAD = frozenset({"bridge"})
 
 _GRACE = 1.0
 """Seconds after which an ended container's links are taken away by hand: usually they went with it."""
@@ -78,6 +81,7 @@ class Cells:
             undo.callback(self._retract, cell)
             cell.hearing = blank.ears is not None
             self.publish(cell, blank.ears, new)
+            self._limit(cell, Bandwidth())
             self.hold(cell)
             undo.pop_all()
         ports.close(new)
@@ -94,6 +98,7 @@ class Cells:
             plug = self.interfaces.add(cell, space, endpoint)
             try:
                 self._hear_and_publish(cell, space)
+                self._limit(cell, Bandwidth())
             except BaseException:
                 self.interfaces.take(cell, space, endpoint.id)
                 raise
@@ -125,6 +130,8 @@ class Cells:
         try:
             cell.sandbox, cell.bindings = sandbox, bindings
             self.publish(cell, None, new)
+            if sandbox.bandwidth != before[0].bandwidth:
+                self._limit(cell, before[0].bandwidth)
         except BaseException:
             cell.sandbox, cell.bindings = before
             self.publish(cell)
@@ -140,6 +147,8 @@ class Cells:
         if cell is None:
             return
         self._retract(cell)
+        if cell.sandbox.bandwidth.egress:
+            self._networks.drivers.limiter.forget(container)
         cell.close()
         graves = {plug.port for plug in cell.plugs.values() if plug.port}
         if graves:
@@ -154,13 +163,21 @@ class Cells:
         networks = self._networks.some(endpoint.network for endpoint in cell.sandbox.endpoints)
         self.outside.attend(cell, networks, ears, new)
 
+    def _limit(self, cell: Cell, before: Bandwidth) -> None:
+        """Set the limits of a container's interfaces; nothing to do for one that has none and had none."""
+        wanted = cell.sandbox.bandwidth
+        if wanted != Bandwidth() or before != Bandwidth():
+            container = cell.sandbox.container
+            ports = [plug.port for plug in cell.plugs.values() if plug.port]
+            self._networks.drivers.limiter.limit(container, ports, wanted)
+
     def facts(self, cell: Cell) -> list[Fact]:
         """What the wall shall know of a container."""
         found = self.interfaces.facts(cell, self.all())
         found += ports.openings(cell.bindings)
         for version in (4, 6):
             endpoint = cell.holder(version)
-            if endpoint is not None and self._networks[endpoint.network].driver == "bridge":
+            if endpoint is not None and self._networks[endpoint.network].driver in _BRIDGED:
                 options = settings.bridge(self._networks[endpoint.network])
                 if (options.mode4 if version == 4 else options.mode6) == "routed" or options.trusted:
                     found += ports.direct(cell.sandbox.ports, endpoint, version)
@@ -174,7 +191,7 @@ class Cells:
         if endpoint is None or not sandbox.ports:
             return []
         network = self._networks[endpoint.network]
-        if network.driver not in {"bridge", "overlay"}:
+        if network.driver not in _BRIDGED:
             return []
         options = settings.bridge(network)
         wanted = self._settings
@@ -237,7 +254,7 @@ class Cells:
             space.sock.do(links.change("lo", up=True))
             return Blank(space, None, Ears(space) if embedded else None)
         first = self._networks[sandbox.endpoints[0].network] if sandbox.endpoints else None
-        if first is not None and first.driver == "bridge":
+        if first is not None and first.driver in _AHEAD:
             return self.pool.take(Kind(first.id, embedded))
         return _empty(ipv6=any(endpoint.ipv6 for endpoint in sandbox.endpoints), names=embedded)
 

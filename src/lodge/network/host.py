@@ -63,6 +63,11 @@ def has_ipv6() -> bool:
     return sysctl("ipv6/conf/all/disable_ipv6") == "0"
 
 
+def bridges_filter() -> bool:
+    """Whether bridged packets pass the host's IP rules too: br_netfilter is loaded, for both versions."""
+    return all(sysctl(f"bridge/bridge-nf-call-{name}") == "1" for name in ("iptables", "ip6tables"))
+
+
 def strict_neighbours(own: str) -> list[str]:
     """A warning for each table of others that drops forwarded packets by default: it has the last word."""
     with NetlinkSocket(NETLINK_NETFILTER) as sock:

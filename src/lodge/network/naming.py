@@ -7,11 +7,12 @@ or with none, is never touched.
 from __future__ import annotations
 
 import os
+from ipaddress import IPv6Address
 from typing import NamedTuple
 
-from lodge.kernel.netlink.links import Link
+from lodge.kernel.netlink.links import Link, mac_bytes
 
-BRIDGE, PORT, PARENT, TUNNEL = "bridge", "port", "parent", "tunnel"
+BRIDGE, PORT, PARENT, TUNNEL, SHAPER = "bridge", "port", "parent", "tunnel", "shaper"
 
 
 class Mark(NamedTuple):
@@ -42,3 +43,10 @@ def bridge_mac(network_id: str) -> str:
     """A hardware address that a bridge has for good: with its ports' it would change as they come and go."""
     digits = (network_id + "0" * 8)[:8]
     return "02:42:" + ":".join(digits[i : i + 2] for i in range(0, 8, 2))
+
+
+def link_local(mac: str) -> IPv6Address:
+    """The address of fe80::/64 that a hardware address gives (RFC 4291, appendix A)."""
+    octets = mac_bytes(mac)
+    identifier = bytes([octets[0] ^ 2]) + octets[1:3] + b"\xff\xfe" + octets[3:]
+    return IPv6Address(b"\xfe\x80" + bytes(6) + identifier)

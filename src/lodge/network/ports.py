@@ -25,10 +25,12 @@ _TRIES = 10
 class Binding(NamedTuple):
     """One address of the host and one port there, for a port of the container.
 
-    `target` is the address that traffic goes to; `kernel`: by translation, else by proxy only; `proxied`: the
-    porter forwards what reaches the socket.
+    `wish` as it was given, `port` as it is bound (before: with the wished number). `target` is the address
+    that traffic goes to; `kernel`: by translation, else by proxy only; `proxied`: the porter forwards what
+    reaches the socket.
     """
 
+    wish: Port
     port: Port
     version: int
     host: str
@@ -73,7 +75,9 @@ def plan(
             target = translated or (target4 if version == 6 and proxy else "")
             if target:
                 by_kernel = kernel and bool(translated)
-                found.append(Binding(port, version, host, target, by_kernel, proxy))
+                found.append(
+                    _at(Binding(port, port, version, host, target, by_kernel, proxy), port.host_port)
+                )
     return found
 
 
@@ -90,12 +94,13 @@ def _hosts(port: Port, options: BridgeSettings) -> list[str]:
 
 def keep(wished: Binding, held: Sequence[Binding]) -> Binding:
     """A wish for any port, or for one of a range, is met by the port that it has already."""
-    if wished.port.host_port and wished.port.host_last <= wished.port.host_port:
+    first, last = wished.wish.host_port, wished.wish.host_last
+    if first and last <= first:
         return wished
     for binding in held:
         port = binding.port
         same = (port.container_port, port.protocol) == (wished.port.container_port, wished.port.protocol)
-        fits = not wished.port.host_port or wished.port.host_port <= port.host_port <= wished.port.host_last
+        fits = not first or first <= port.host_port <= last
         if same and fits and binding.host == wished.host:
             return wished._replace(port=port)
     return wished
@@ -131,15 +136,15 @@ def _groups(bindings: Sequence[Binding]) -> list[list[Binding]]:
     groups: list[list[Binding]] = []
     last: Port | None = None
     for binding in bindings:
-        if binding.port is not last:
+        if binding.wish is not last:
             groups.append([])
-            last = binding.port
+            last = binding.wish
         groups[-1].append(binding)
     return groups
 
 
 def _reserve_group(group: list[Binding], mine: set[str]) -> list[Reserved]:
-    port = group[0].port
+    port = group[0].wish
     if port.host_port and port.host_last <= port.host_port:
         return _reserve_at(group, port.host_port, mine)
     choices = range(port.host_port, port.host_last + 1) if port.host_port else [0] * _TRIES

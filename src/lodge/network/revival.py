@@ -90,6 +90,7 @@ def _bury(wanted: Settings, known: Networks, cells: Cells, networks: Sequence[Ne
             mark = naming.mark(link, wanted.instance)
             if mark is not None and mark.kind == naming.PORT and link.ifindex not in alive:
                 drivers.socket.do(links.delete(index=link.ifindex), tolerate=(errno.ENODEV,))
+    drivers.limiter.leftovers(cell.sandbox.container for cell in cells.all())
     for driver in drivers.all():
         driver.leftovers(networks)
 

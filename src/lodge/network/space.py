@@ -6,7 +6,7 @@ import errno
 import os
 import socket
 from collections.abc import Mapping
-from ipaddress import IPv6Address, ip_address
+from ipaddress import ip_address
 
 from lodge.errors import InvalidArgument, NotFound
 from lodge.kernel import netspaces
@@ -15,6 +15,7 @@ from lodge.kernel.netlink.socket import NetlinkSocket
 from lodge.kernel.netlink.wire import Request
 from lodge.network import host
 from lodge.network.contract import Counters, Endpoint
+from lodge.network.naming import link_local
 
 # In every new namespace: the neighbours are told at once who has an address now.
 _DEFAULTS = {"ipv4/conf/default/arp_notify": "1", "ipv6/conf/default/ndisc_notify": "1"}
@@ -129,13 +130,6 @@ def default_route(endpoint: Endpoint, index: int, gateway: str) -> list[Request]
         length = 32 if address.version == 4 else 128
         found.insert(0, routes.add_route((address.packed, length), index))
     return found
-
-
-def link_local(mac: str) -> IPv6Address:
-    """The address of fe80::/64 that a hardware address gives (RFC 4291, appendix A)."""
-    octets = links.mac_bytes(mac)
-    identifier = bytes([octets[0] ^ 2]) + octets[1:3] + b"\xff\xfe" + octets[3:]
-    return IPv6Address(b"\xfe\x80" + bytes(6) + identifier)
 
 
 def endpoint_sysctls(endpoint: Endpoint, interface: str) -> dict[str, str]:

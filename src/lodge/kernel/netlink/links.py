@@ -48,6 +48,9 @@ IFLA_EXT_MASK = 29
 _RTEXT_FILTER_SKIP_STATS = 8
 _INFO_KIND = 1
 _INFO_DATA = 2
+_INFO_SLAVE_KIND = 4
+_INFO_SLAVE_DATA = 5
+_BRPORT_MODE = 4
 _INET6_ADDR_GEN_MODE = 8
 _ADDR_GEN_MODE_NONE = 1
 
@@ -149,6 +152,11 @@ def ipvlan(name: str, parent: int, mode: str, flag: str, *, also: bytes = b"") -
     return new("ipvlan", name, data=data, parent=parent, also=also)
 
 
+def ifb(name: str) -> Request:
+    """Make an intermediate link, at whose exit packets of others wait."""
+    return new("ifb", name)
+
+
 def vlan(name: str, parent: int, tag: int) -> Request:
     """Make a sub-interface for an 802.1q tag; EOPNOTSUPP where the kernel has none."""
     return new("vlan", name, data=u16(1, tag), parent=parent)
@@ -174,6 +182,12 @@ def change(
     if name and not index:
         body += text(IFLA_IFNAME, name)
     return Request(RTM_NEWLINK, 0, body + also + kind_data)
+
+
+def hairpin(name: str) -> Request:
+    """Let a bridge send a frame back by the port by which it came; for a port of a bridge."""
+    slave = text(_INFO_SLAVE_KIND, "bridge") + nested(_INFO_SLAVE_DATA, u8(_BRPORT_MODE, 1))
+    return change(name, also=nested(IFLA_LINKINFO, slave))
 
 
 def delete(name: str = "", *, index: int = 0) -> Request:

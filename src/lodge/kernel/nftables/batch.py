@@ -129,12 +129,17 @@ class Batch:
         flags = _SET_MAP if each.data else 0
         if each.intervals is not None:
             flags |= _SET_INTERVAL
+        if each.prefixes:
+            flags |= _SET_INTERVAL | _SET_CONCAT
         parts = [
             text(1, table.name), text(2, each.name), be32(3, flags),
             be32(4, types.number(each.key)), be32(5, types.length(each.key)),
         ]  # fmt: skip
         if each.data:
             parts += [be32(6, types.number(each.data)), be32(7, types.length(each.data))]
+        if each.prefixes:
+            fields = (nested(1, be32(1, (kind.length + 3) & ~3)) for kind in each.key)
+            parts.append(nested(9, nested(2, *fields)))
         parts.append(be32(10, number))
         # For nft(8) only: which order of bytes the key has (libnftnl's NFTNL_UDATA_SET_KEYBYTEORDER).
         order = 1 if each.key[-1] is types.IFINDEX and len(each.key) == 1 else 2
@@ -169,7 +174,10 @@ class Batch:
         for start in range(0, len(elements), _ELEMENTS_IN_ONE):
             listed = []
             for element in elements[start : start + _ELEMENTS_IN_ONE]:
-                inner = nested(1, attribute(1, types.encode(each.key, element.key)))
+                first, last = types.span(each.key, element.key)
+                inner = nested(1, attribute(1, first))
+                if each.prefixes:
+                    inner += nested(10, attribute(1, last))
                 if data and each.data:
                     inner += nested(2, attribute(1, types.encode(each.data, element.data)))
                 listed.append(nested(1, inner))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv6Address, ip_network
 from typing import NamedTuple
 
 from lodge.kernel.nftables import types
@@ -36,13 +37,18 @@ class Range(NamedTuple):
 
 
 class Set(NamedTuple):
-    """A set, or with `data` a map; `intervals` holds `Range`s instead of elements."""
+    """A set, or with `data` a map.
+
+    `intervals` holds `Range`s instead of elements; with `prefixes`, addresses in the keys of elements are
+    prefixes (Linux 5.6).
+    """
 
     name: str
     key: tuple[Type, ...]
     data: tuple[Type, ...] = ()
     elements: tuple[Element, ...] = ()
     intervals: tuple[Range, ...] | None = None
+    prefixes: bool = False
 
 
 class Base(NamedTuple):
@@ -90,7 +96,7 @@ def _set_lines(each: Set) -> list[str]:
     if each.data:
         kind += f" : {types.words(each.data)}"
     lines = [f"\t{'map' if each.data else 'set'} {each.name} {{", f"\t\ttype {kind}"]
-    if each.intervals is not None:
+    if each.intervals is not None or each.prefixes:
         lines.append("\t\tflags interval")
     items = [element_words(e) for e in each.elements]
     items += [f"{r.first}-{r.last}" for r in each.intervals or ()]
@@ -105,21 +111,15 @@ def element_words(element: Element) -> str:
     return f"{key} : {' . '.join(map(str, element.data))}" if element.data else key
 
 
-def ranges(prefixes: Sequence[tuple[str, str]]) -> tuple[Range, ...]:
-    """Stretches in order, those that overlap or touch made one: what a set of intervals takes.
-
-    Each prefix as (first, last) address of one version.
-    """
-    from ipaddress import ip_address
-
+def ranges(prefixes: Iterable[str]) -> tuple[Range, ...]:
+    """Prefixes of one version as stretches, those that overlap or touch made one: for a set of intervals."""
     merged: list[tuple[int, int]] = []
-    pairs = [(ip_address(first), ip_address(last)) for first, last in prefixes]
-    for low, high in sorted((int(a), int(b)) for a, b in pairs):
+    networks = sorted(map(ip_network, prefixes), key=lambda network: int(network[0]))
+    for network in networks:
+        low, high = int(network[0]), int(network[-1])
         if merged and low <= merged[-1][1] + 1:
             merged[-1] = (merged[-1][0], max(high, merged[-1][1]))
         else:
             merged.append((low, high))
-    if not pairs:
-        return ()
-    make = type(pairs[0][0])
-    return tuple(Range(str(make(low)), str(make(high))) for low, high in merged)
+    address = IPv4Address if networks and networks[0].version == 4 else IPv6Address
+    return tuple(Range(str(address(low)), str(address(high))) for low, high in merged)

@@ -7,7 +7,7 @@ In a concatenation each field starts at a multiple of four bytes.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import NamedTuple
 
 Value = str | int
@@ -74,6 +74,21 @@ def encode(types: Sequence[Type], values: Sequence[Value]) -> bytes:
         return types[0].encode(values[0])
     parts = (kind.encode(value) for kind, value in zip(types, values, strict=True))
     return b"".join(part + bytes(-len(part) & 3) for part in parts)
+
+
+def span(types: Sequence[Type], values: Sequence[Value]) -> tuple[bytes, bytes]:
+    """The bytes of the first and the last key that an element with prefixes ("10.0.0.0/8") stands for."""
+    first: list[Value] = []
+    last: list[Value] = []
+    for value in values:
+        if isinstance(value, str) and "/" in value:
+            network = ip_network(value)
+            first.append(str(network[0]))
+            last.append(str(network[-1]))
+        else:
+            first.append(value)
+            last.append(value)
+    return encode(types, first), encode(types, last)
 
 
 def words(types: Sequence[Type]) -> str:

@@ -10,6 +10,7 @@ from ipaddress import ip_interface, ip_network
 from lodge.errors import Conflict, InvalidArgument
 from lodge.kernel.netlink import links, routes
 from lodge.kernel.netlink.socket import NetlinkSocket, Refused
+from lodge.kernel.netlink.wire import Request
 from lodge.network import host, naming, settings
 from lodge.network.contract import Network, Settings
 from lodge.network.drivers.contract import Plug
@@ -25,6 +26,7 @@ class BridgeDriver:
         self._settings = wanted
         self._socket = sock
         self._lock = lock
+        self._netfilter = host.sysctl("bridge/bridge-nf-call-iptables") == "1"
         self._index: dict[str, int] = {}
         """Network id to the number of its bridge."""
 
@@ -101,6 +103,7 @@ class BridgeDriver:
                     links.change(port, also=links.settings(alias=mark)),
                     links.change(port, also=links.settings(quiet6=True)),
                     links.change(port, up=True, also=links.settings(master=bridge)),
+                    *self._hairpin(port),
                     tolerate=(errno.EAFNOSUPPORT,),
                 )
                 outside = links.parse(self._socket.ask(links.get(port))[0])
@@ -123,6 +126,10 @@ class BridgeDriver:
                 if mark is not None and mark.kind == naming.BRIDGE and mark.id not in wanted:
                     self._socket.do(links.delete(index=link.ifindex), tolerate=(errno.ENODEV,))
 
+    def _hairpin(self, port: str) -> list[Request]:
+        """Where bridged packets are translated, one to a guest's own port never leaves the bridge."""
+        return [links.hairpin(port)] if self._netfilter else []
+
     def _find(self, network: Network) -> links.Link | None:
         """The bridge of this network, under whatever name; else one of the wished name."""
         for link in host.every_link(self._socket):
@@ -139,20 +146,19 @@ class BridgeDriver:
 
     def _make(self, network: Network, options: BridgeSettings) -> links.Link:
         mark = naming.alias(self._settings.instance, naming.BRIDGE, network.id)
-        quiet = not network.ipv6 or options.mode6 == "isolated"
         also = links.settings(mac=naming.bridge_mac(network.id), mtu=options.mtu)
         self._socket.do(links.bridge(network.link, also=also))
         self._socket.do(
             links.change(network.link, also=links.settings(alias=mark)),
-            links.change(network.link, also=links.settings(quiet6=quiet)),
+            links.change(network.link, also=links.settings(quiet6=True)),
             tolerate=(errno.EAFNOSUPPORT,),
         )
         return links.parse(self._socket.ask(links.get(network.link))[0])
 
     def _configure(self, network: Network, options: BridgeSettings, link: links.Link) -> None:
-        wanted = _addresses(network, options)
+        wanted = _addresses(network, options, link.mac)
         present = [routes.parse_address(answer) for answer in self._socket.ask(routes.dump_addresses())]
-        ours = {a.interface for a in present if a.ifindex == link.ifindex and not a.interface.is_link_local}
+        ours = {a.interface for a in present if a.ifindex == link.ifindex}
         requests = [routes.add_address(link.ifindex, a) for a in wanted if ip_interface(a) not in ours]
         if naming.mark(link, self._settings.instance) is not None:
             stale = ours - {ip_interface(a) for a in wanted}
@@ -166,10 +172,7 @@ class BridgeDriver:
     def _side(self, network: Network, options: BridgeSettings, index: int) -> Side:
         hide = options.masquerade and self._settings.masquerade and not network.internal
         trusted = (host.find_link(self._socket, name) for name in options.trusted)
-        spans: dict[int, list[tuple[str, str]]] = {4: [], 6: []}
-        for subnet in network.subnets:
-            net = ip_network(subnet.subnet)
-            spans[net.version].append((str(net[0]), str(net[-1])))
+        prefixes = [ip_network(subnet.subnet) for subnet in network.subnets]
         return Side(
             index=index,
             internal=network.internal,
@@ -180,15 +183,21 @@ class BridgeDriver:
             masquerade6=hide and options.mode6.startswith("nat"),
             source4=options.source4,
             source6=options.source6,
-            subnets4=tuple(spans[4]),
-            subnets6=tuple(spans[6]),
+            prefixes4=tuple(str(prefix) for prefix in prefixes if prefix.version == 4),
+            prefixes6=tuple(str(prefix) for prefix in prefixes if prefix.version == 6),
             trusted=tuple(link.ifindex for link in trusted if link is not None),
         )
 
 
-def _addresses(network: Network, options: BridgeSettings) -> list[str]:
-    """The host's own addresses on the bridge, with length."""
+def _addresses(network: Network, options: BridgeSettings, mac: str) -> list[str]:
+    """The host's own addresses on the bridge, with length.
+
+    The link-local one is ours to add: the kernel's would be tentative for seconds, and no neighbour is asked
+    for anything before it is not.
+    """
     found = []
+    if network.ipv6 and options.mode6 != "isolated":
+        found.append(f"{naming.link_local(mac)}/64")
     for subnet in network.subnets:
         net = ip_network(subnet.subnet)
         isolated = (options.mode4 if net.version == 4 else options.mode6) == "isolated"

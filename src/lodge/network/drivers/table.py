@@ -6,9 +6,12 @@ import threading
 
 from lodge.errors import InvalidArgument
 from lodge.kernel.netlink.socket import NetlinkSocket
+from lodge.network.bandwidth import Limiter
 from lodge.network.contract import Network, Settings
 from lodge.network.drivers.bridge import BridgeDriver
 from lodge.network.drivers.contract import Driver
+from lodge.network.drivers.overlay import OverlayDriver
+from lodge.network.drivers.parent import ParentDriver
 
 
 class Drivers:
@@ -17,8 +20,14 @@ class Drivers:
     def __init__(self, wanted: Settings) -> None:
         self.lock = threading.Lock()
         self.socket = NetlinkSocket()
-        self._bridge = BridgeDriver(wanted, self.socket, self.lock)
-        self._all: dict[str, Driver] = {"bridge": self._bridge}
+        self.limiter = Limiter(wanted.instance, self.socket, self.lock)
+        bridges = BridgeDriver(wanted, self.socket, self.lock)
+        self._all: dict[str, Driver] = {
+            "bridge": bridges,
+            "macvlan": ParentDriver("macvlan", wanted, self.socket, self.lock),
+            "ipvlan": ParentDriver("ipvlan", wanted, self.socket, self.lock),
+            "overlay": OverlayDriver(wanted, self.socket, self.lock, bridges),
+        }
 
     def of(self, network: Network) -> Driver:
         """The driver of a network; InvalidArgument for a word that names none."""

@@ -8,7 +8,7 @@ GATEWAY_MODES = ("nat", "nat-unprotected", "routed", "isolated")
 
 
 class Side(Struct, frozen=True, kw_only=True):
-    """One bridge: `index` of its link; subnets as (first, last) address; `trusted` are indices of links.
+    """One bridge: `index` of its link, subnets as prefixes; `trusted` are indices of links.
 
     `masquerade4`, `masquerade6`: who leaves hides behind the host; `source4`, `source6`: behind this address.
     """
@@ -22,19 +22,23 @@ class Side(Struct, frozen=True, kw_only=True):
     masquerade6: bool = False
     source4: str = ""
     source6: str = ""
-    subnets4: tuple[tuple[str, str], ...] = ()
-    subnets6: tuple[tuple[str, str], ...] = ()
+    prefixes4: tuple[str, ...] = ()
+    prefixes6: tuple[str, ...] = ()
     trusted: tuple[int, ...] = ()
 
 
 class Guest(Struct, frozen=True, kw_only=True):
-    """One port of a bridge and who may speak there; `guarded` False lets it use any source address."""
+    """One port of a bridge and who may speak there; `guarded` False lets it use any source address.
+
+    `apart`: no frame goes from it to another such port. Where bridged packets pass the host's IP rules too
+    (br_netfilter) those rules keep guests apart, as only they know a published port's packet.
+    """
 
     index: int
     mac: str
     ipv4: str = ""
     ipv6: str = ""
-    icc: bool = True
+    apart: bool = False
     guarded: bool = True
 
 

@@ -32,6 +32,8 @@ SETS = {
     for each in (
         Set("bridges", (IFINDEX,)),
         Set("pairs", (IFINDEX, IFINDEX)),
+        Set("home4", (IFINDEX, IPV4), prefixes=True),
+        Set("home6", (IFINDEX, IPV6), prefixes=True),
         Set("together", (IFINDEX, IFINDEX)),
         Set("internal", (IFINDEX,)),
         Set("masquerade4", (IFINDEX,)),
@@ -49,6 +51,8 @@ SETS = {
         Set("ports6", (IPV6, PROTOCOL, SERVICE), (IPV6, SERVICE)),
         Set("any4", (PROTOCOL, SERVICE), (IPV4, SERVICE)),
         Set("any6", (PROTOCOL, SERVICE), (IPV6, SERVICE)),
+        Set("linked4", (IPV4, IPV4)),
+        Set("linked6", (IPV6, IPV6)),
         Set("loopback", (IPV4, PROTOCOL, SERVICE)),
         Set("closed", (SERVICE,)),
     )
@@ -104,6 +108,8 @@ def _side(side: Side) -> list[Item]:
     found.append(Item("pairs", Element(pair)))
     if side.icc:
         found.append(Item("together", Element(pair)))
+    for version, prefixes in ((4, side.prefixes4), (6, side.prefixes6)):
+        found += [Item(f"home{version}", Element((side.index, prefix))) for prefix in prefixes]
     for name, source in (("source4", side.source4), ("source6", side.source6)):
         if source:
             found.append(Item(name, Element(one, (source,))))
@@ -112,7 +118,7 @@ def _side(side: Side) -> list[Item]:
 
 def _guest(guest: Guest) -> list[Item]:
     found = []
-    if not guest.icc:
+    if guest.apart:
         found.append(Item("apart", Element((guest.index,))))
     if not guest.guarded:
         return found
@@ -146,15 +152,15 @@ def _opening(opening: Opening) -> list[Item]:
 def _bond(bond: Bond) -> list[Item]:
     version = 6 if ":" in bond.first else 4
     ways = ((bond.first, bond.second), (bond.second, bond.first))
-    return [Item(f"bonds{version}", Element(way)) for way in ways]
+    return [Item(f"{name}{version}", Element(way)) for name in ("bonds", "linked") for way in ways]
 
 
 def kept(sides: Iterable[Side]) -> tuple[tuple[Range, ...], tuple[Range, ...]]:
     """The addresses of all networks, of version 4 and of version 6: used by their owners only."""
     sides = list(sides)
     return (
-        ranges([subnet for side in sides for subnet in side.subnets4]),
-        ranges([subnet for side in sides for subnet in side.subnets6]),
+        ranges([prefix for side in sides for prefix in side.prefixes4]),
+        ranges([prefix for side in sides for prefix in side.prefixes6]),
     )
 
 
@@ -251,6 +257,8 @@ def _into() -> Rules:
     routed4, routed6 = x.member("routed4", x.OIF), x.member("routed6", x.OIF)
     return (
         (x.ct_status("dnat"), x.ACCEPT),
+        (_V4, x.member("linked4", x.IP_SADDR, x.IP_DADDR), x.ACCEPT),
+        (_V6, x.member("linked6", x.IP6_SADDR, x.IP6_DADDR), x.ACCEPT),
         (_V4, x.member("open4", x.OIF), x.ACCEPT),
         (_V6, x.member("open6", x.OIF), x.ACCEPT),
         (_V4, routed4, x.l4proto("icmp", 1), x.ACCEPT),
@@ -266,7 +274,10 @@ def _into() -> Rules:
 def _srcnat() -> Rules:
     from_loopback = x.within(x.IP_SADDR, "127.0.0.0/8", b"\x7f\0\0\0", 8)
     return (
-        (_SAME_BRIDGE, x.ct_status("dnat"), x.masquerade()),
+        # Back to the bridge that it came from. With br_netfilter the packet may never leave it, and then the
+        # kernel does not say by which link it came: the source tells.
+        (_V4, x.ct_status("dnat"), x.member("home4", x.OIF, x.IP_SADDR), x.masquerade()),
+        (_V6, x.ct_status("dnat"), x.member("home6", x.OIF, x.IP6_SADDR), x.masquerade()),
         (_SAME_BRIDGE, x.RETURN),
         (_V4, x.snat_by_map("source4", x.NFPROTO_IPV4, x.IIF)),
         (_V6, x.snat_by_map("source6", x.NFPROTO_IPV6, x.IIF)),
