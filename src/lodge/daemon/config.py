@@ -9,7 +9,7 @@ from lodge.daemon import network
 from lodge.daemon.flags import Given
 from lodge.daemon.options import BY_KEY, NOT_IN_FILES
 from lodge.distribution.settings import RegistryEntry
-from lodge.engine.settings import ForeignRuntime, Settings
+from lodge.engine.settings import DEFAULT_RUNTIME, OWN_RUNTIMES, ForeignRuntime, Settings
 from lodge.errors import InvalidArgument, NotFound
 from lodge.spec.container import Ulimit
 from lodge.wire import versions
@@ -47,7 +47,7 @@ class Config(Struct, rename="kebab", forbid_unknown_fields=True, kw_only=True):
     default_network_opts: dict[str, dict[str, str]] = {}
     default_cgroupns_mode: str = ""
     default_ipc_mode: str = "private"
-    default_runtime: str = "lodge"
+    default_runtime: str = DEFAULT_RUNTIME
     default_shm_size: int | str = 64 << 20
     default_ulimits: dict[str, Ulimit] = {}
     dns: list[str] = []
@@ -256,7 +256,10 @@ def _check(config: Config) -> None:
     if config.default_cgroupns_mode not in ("", "private", "host"):
         mode = config.default_cgroupns_mode
         raise InvalidArgument(f'Default cgroup namespace mode "{mode}" is invalid. Use "host" or "private"')
-    if config.default_runtime != "lodge" and config.default_runtime not in config.runtimes:
+    for name in config.runtimes:
+        if name in OWN_RUNTIMES:
+            raise InvalidArgument(f"runtime name '{name}' is reserved")
+    if config.default_runtime not in (*OWN_RUNTIMES, *config.runtimes):
         raise InvalidArgument(f'specified default runtime "{config.default_runtime}" does not exist')
     for name in ("data_root", "exec_root"):
         if not getattr(config, name).startswith("/"):

@@ -11,9 +11,10 @@ from msgspec import Struct, field
 from lodge.distribution.settings import RegistryEntry
 from lodge.spec.container import Ulimit
 
-DEFAULT_RUNTIME = "lodge"
-OWN_RUNTIMES = (DEFAULT_RUNTIME, "runc", "io.containerd.runc.v2")
-"""Names of the engine's own: scripts that name Docker's default get the default, unless it was set up."""
+DEFAULT_RUNTIME = "runc"
+"""The engine's own runtime, by the name that Docker gives its default: tools ask for it, and compare."""
+OWN_RUNTIMES = (DEFAULT_RUNTIME, "lodge", "io.containerd.runc.v2")
+"""All names of it. They are reserved: an installed runc is set up under another name."""
 """The engine's own wing: isolated processes without any further program."""
 
 

@@ -152,7 +152,7 @@ class Stage:
 
 
 def _foreign() -> dict[str, ForeignRuntime]:
-    found = {name: f"/tmp/peers/bin/{name}" for name in ("crun", "runc")}
+    found = {f"installed-{name}": f"/tmp/peers/bin/{name}" for name in ("crun", "runc")}
     return {name: ForeignRuntime(path) for name, path in found.items() if os.access(path, os.X_OK)}
 
 

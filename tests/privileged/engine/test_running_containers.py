@@ -312,7 +312,7 @@ def test_out_of_memory_is_told(stage: Stage) -> None:
     stage.play(scene)
 
 
-@pytest.mark.parametrize("runtime", ["crun", "runc"])
+@pytest.mark.parametrize("runtime", ["installed-crun", "installed-runc"])
 def test_installed_runtimes_serve_as_well(stage: Stage, runtime: str) -> None:
     if runtime not in stage.settings.runtimes:
         pytest.skip(f"{runtime} is not here: bench/peers.sh brings it")

@@ -38,13 +38,13 @@ def test_every_spelling_of_a_flag() -> None:
 def test_kinds_of_values() -> None:
     found = load(
         "--default-ulimit", "nofile=1024:2048", "--default-shm-size", "64m", "--log-opt", "max-size=1m",
-        "--add-runtime", "runc=/usr/bin/runc", "--label", "a=b", "--cgroup-parent=/x",
+        "--add-runtime", "crun=/usr/bin/crun", "--label", "a=b", "--cgroup-parent=/x",
     )  # fmt: skip
     settings = found.settings()
     assert (settings.ulimits[0].name, settings.ulimits[0].hard) == ("nofile", 2048)
     assert settings.shm_size == 64 << 20
     assert settings.log_options == {"max-size": "1m"}
-    assert settings.runtimes["runc"].path == "/usr/bin/runc"
+    assert settings.runtimes["crun"].path == "/usr/bin/crun"
     assert settings.cgroup_parent == "/x"
 
 
@@ -70,7 +70,8 @@ def test_kinds_of_values() -> None:
         (["--userland-proxy-path", "/x"], "the proxy is part of this engine"),
         (["--authorization-plugin", "x"], "plugins are not offered"),
         (["--live-restore=false"], "live-restore=False can't be served"),
-        (["--default-runtime", "runc"], 'specified default runtime "runc" does not exist'),
+        (["--default-runtime", "crun"], 'specified default runtime "crun" does not exist'),
+        (["--add-runtime", "runc=/usr/bin/runc"], "runtime name 'runc' is reserved"),
         (["--log-level", "loud"], "invalid logging level: loud"),
         (["--label", "x"], "bad attribute format: x"),
         (["--label", "a=1", "--label", "a=2"], "conflict labels for a=1 and a=2"),
@@ -137,8 +138,8 @@ def test_file(tmp_path: Path) -> None:
         "default-shm-size": "1g",
         "features": {"buildkit": True},
     }
-    found = load("--add-runtime", "runc=/r", file=tmp_path / "d.json", content=content)
-    assert set(found.runtimes) == {"crun", "runc"}
+    found = load("--add-runtime", "youki=/r", file=tmp_path / "d.json", content=content)
+    assert set(found.runtimes) == {"crun", "youki"}
     assert found.settings().shm_size == 1 << 30
     assert found.settings().runtimes["crun"].arguments == ("-a",)
     assert "buildkit" in found.warnings[0]

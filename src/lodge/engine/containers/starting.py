@@ -24,7 +24,6 @@ from lodge.engine.models import Container
 from lodge.engine.networks.attaching import Attachments, wired
 from lodge.engine.parts import Parts
 from lodge.engine.planning import launch, logging, machines, remap
-from lodge.engine.settings import DEFAULT_RUNTIME
 from lodge.errors import Conflict, InvalidArgument, LodgeError, NotModified, StartFailed, Unavailable
 from lodge.runtime.exit_record import MONITOR_RECORD
 from lodge.runtime.messages import PROCESS_WING, VM_WING, Launch, Signal, Start
@@ -145,10 +144,8 @@ class Starter:
         foreign = parts.settings.runtimes.get(host.runtime)
         runtime_config = launch.runtime_config(container, found, parts.settings, parts.facts)
         with_reaper = furniture.wants_init(container, parts.settings) and not found.init_path
-        if foreign is not None and host.runtime != DEFAULT_RUNTIME:
+        if foreign is not None:
             _suit_foreign(with_reaper=with_reaper)
-        else:
-            foreign = None
         extras = launch.extras(container, found, reaper=with_reaper)
         return Launch(
             request=FIRST,

@@ -6,6 +6,7 @@ Asked for by `Isolation: vm` (docker run --isolation vm) or by the runtime's nam
 from __future__ import annotations
 
 from lodge.engine.planning.namespaces import HOST, joined
+from lodge.engine.settings import OWN_RUNTIMES
 from lodge.errors import InvalidArgument, Unsupported
 from lodge.spec.container import HostConfig
 
@@ -26,7 +27,7 @@ def check(host: HostConfig) -> None:
         raise InvalidArgument(f"invalid isolation '{host.isolation}' on linux")
     if not wanted(host):
         return
-    if host.isolation == VM and host.runtime not in ("", VM, "lodge", "io.containerd.runc.v2"):
+    if host.isolation == VM and host.runtime not in ("", VM, *OWN_RUNTIMES):
         raise InvalidArgument(f"conflicting options: isolation vm and runtime {host.runtime}")
     for mode, name in ((host.pid_mode, "pid"), (host.ipc_mode, "ipc")):
         if mode == HOST or joined(mode):
