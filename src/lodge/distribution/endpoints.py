@@ -85,9 +85,9 @@ def _endpoint(
     settings: RegistrySettings, host: str, repository: str, entry: RegistryEntry, *, own: bool
 ) -> Endpoint:
     insecure = entry.insecure or entry.plain_http or is_insecure(settings.insecure, host)
-    schemes = ("http",) if entry.plain_http else ("https", "http") if insecure else ("https",)
     # An authority that is named for a host is meant to be checked, also on loopback.
-    verified = not insecure or (bool(entry.ca) and not entry.insecure)
+    verified = not insecure or (bool(entry.ca) and not entry.insecure and not entry.plain_http)
+    schemes = ("https",) if verified else ("http",) if entry.plain_http else ("https", "http")
     return Endpoint(
         host=host, schemes=schemes, repository=repository, verified=verified, own=own, entry=entry
     )
