@@ -115,7 +115,7 @@ def test_defaults_are_written_as_inspect_shows_them() -> None:
     assert warnings == []
     host = one.host
     assert (host.network_mode, host.ipc_mode, host.cgroupns_mode) == ("default", "private", "host")
-    assert (host.runtime, host.shm_size, host.restart_policy.name) == ("lodge", 64 << 20, "no")
+    assert (host.runtime, host.shm_size, host.restart_policy.name) == ("runc", 64 << 20, "no")
     assert (host.memory_swap, host.oom_kill_disable) == (128 << 20, False)
     assert host.masked_paths
     assert "/proc/kcore" in host.masked_paths
