@@ -36,19 +36,11 @@ class Inside:
     def socket(self, family: int, kind: int) -> socket.socket:
         """See Place."""
         # ctypes: not before somebody asks from inside.
-        from lodge.kernel.namespaces import CLONE_NEWNET, setns
+        from lodge.kernel.netspaces import visiting
 
-        own = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        there = fcntl.ioctl(self._witness.fileno(), _SIOCGSKNS)
         try:
-            there = fcntl.ioctl(self._witness.fileno(), _SIOCGSKNS)
-            try:
-                # SAFETY: this process has one thread, and comes back whatever happens.
-                setns(there, CLONE_NEWNET)
-                try:
-                    return socket.socket(family, kind | socket.SOCK_NONBLOCK)
-                finally:
-                    setns(own, CLONE_NEWNET)
-            finally:
-                os.close(there)
+            with visiting(there):
+                return socket.socket(family, kind | socket.SOCK_NONBLOCK)
         finally:
-            os.close(own)
+            os.close(there)
