@@ -23,7 +23,7 @@ from lodge.network.space import Space, counters
 
 
 class NetworkHands:
-    """Fulfils `contract.Hands`. Nothing is opened before the first call that needs it."""
+    """Fulfils `contract.Hands`, for the network namespace of the thread that makes it."""
 
     def __init__(self, wanted: Settings) -> None:
         self._settings = wanted

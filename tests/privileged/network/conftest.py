@@ -98,7 +98,7 @@ class Scene:
         self, number: int = 1, *, ipv6: bool = False, internal: bool = False, **options: str
     ) -> Network:
         """10.<number>.0.0/16 on bridge t<number>; options without their prefix (enable_icc="false")."""
-        prefixes = {"driver.mtu": "com.docker.network.", "publish": "com.lodge."}
+        prefixes = {"driver.mtu": "com.docker.network.", "publish": "com.lodge.", "antispoof": "com.lodge."}
         subnets = [Subnet(subnet=f"10.{number}.0.0/16", gateway=f"10.{number}.0.1")]
         if ipv6:
             subnets.append(Subnet(subnet=f"fd00:{number}::/64", gateway=f"fd00:{number}::1"))
@@ -271,3 +271,11 @@ def refused(listener: Listener, address: str, port: int) -> bool:
     except OSError:
         return True
     return False
+
+
+def route_to(address: str, length: int, gateway: str) -> None:
+    """Let where the caller is send packets to a prefix over a gateway."""
+    with NetlinkSocket() as sock:
+        index = links.parse(sock.ask(links.get("eth0"))[0]).ifindex
+        destination = (socket.inet_aton(address), length)
+        sock.do(routes.add_route(destination, index, gateway=socket.inet_aton(gateway)))

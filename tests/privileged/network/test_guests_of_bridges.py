@@ -1,6 +1,8 @@
 """Containers on bridges: who reaches whom, under which address, and who does not."""
 
+import shutil
 import socket
+import subprocess
 
 import pytest
 
@@ -15,6 +17,7 @@ from tests.privileged.network.conftest import (
     Scene,
     reach,
     refused,
+    route_to,
 )
 
 
@@ -191,20 +194,7 @@ def test_a_closed_port_of_the_host_is_shut_for_containers(scene: Scene) -> None:
             assert reach(api, HOST, 2375) == WORLD
 
 
-def route_to(address: str, length: int, gateway: str) -> None:
-    from lodge.kernel.netlink import links, routes
-    from lodge.kernel.netlink.socket import NetlinkSocket
-
-    with NetlinkSocket() as sock:
-        index = links.parse(sock.ask(links.get("eth0"))[0]).ifindex
-        destination = (socket.inet_aton(address), length)
-        sock.do(routes.add_route(destination, index, gateway=socket.inet_aton(gateway)))
-
-
 def nft(text: str) -> None:
-    import shutil
-    import subprocess
-
     if shutil.which("nft") is None:
         pytest.skip("nft is not installed")
     subprocess.run(["nft", "-f", "-"], input=text, text=True, check=True)

@@ -126,12 +126,9 @@ def new(kind: str, name: str, *, data: bytes = b"", parent: int = 0, also: bytes
     return Request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, body + nested(IFLA_LINKINFO, info))
 
 
-def veth(
-    name: str, peer: str, *, also: bytes = b"", peer_also: bytes = b"", peer_up: bool = False
-) -> Request:
+def veth(name: str, peer: str, *, also: bytes = b"", peer_also: bytes = b"") -> Request:
     """Make a pair; `peer_also` says with `netns` where the other end is born."""
-    flags = IFF_UP if peer_up else 0
-    end = _LINK.pack(0, 0, 0, flags, flags) + text(IFLA_IFNAME, peer) + peer_also
+    end = _LINK.pack(0, 0, 0, 0, 0) + text(IFLA_IFNAME, peer) + peer_also
     return new("veth", name, data=attribute(1 | 0x8000, end), also=also)
 
 

@@ -119,11 +119,12 @@ class ParentDriver:
             trunk = host.find_link(self._socket, options.trunk)
             if trunk is None or not options.tag:
                 raise InvalidArgument(f"parent interface {options.parent} was not found on the host")
-            make = links.vlan(name, trunk.ifindex, options.tag)
+            made = [links.vlan(name, trunk.ifindex, options.tag)]
         else:
             # A pair whose other end nobody uses: it leads nowhere and yet has a carrier.
-            make = links.veth(name, "dn" + name[2:], peer_up=True)
-        return [make, links.change(name, also=mark), links.change(name, up=True)]
+            end = "dn" + name[2:]
+            made = [links.veth(name, end), links.change(end, up=True)]
+        return [*made, links.change(name, also=mark), links.change(name, up=True)]
 
     def _delete_parents(self, unwanted: _Chooser) -> None:
         for link in host.every_link(self._socket):
