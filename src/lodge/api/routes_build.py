@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 from lodge.api.call import Call, close, encode
 from lodge.api.queries import Form
 from lodge.api.router import Route
-from lodge.errors import InvalidArgument, Unsupported
+from lodge.errors import InvalidArgument, NotFound, Unsupported
 
 if TYPE_CHECKING:
     from lodge.build.contract import BuildEvent, BuildRequest, Options, Output, Ulimit
 
-_NETWORKS = {"": "", "default": "", "bridge": "", "none": "none", "host": "host"}
+_DEFAULT_NETWORKS = ("", "default", "bridge")
 
 
 def routes() -> list[Route]:
@@ -33,8 +33,21 @@ async def build(call: Call) -> None:
     from lodge.api.shapes_build import Classic
 
     request = _request(call)
+    if request.options.cache_from and not await _any_is_here(call, request.options.cache_from):
+        # Docker's builder looks for cached steps in these images and nowhere else.
+        request.options.no_cache = True
     classic = Classic(quiet=call.form.flag("q"))
     await call.send_lines(_classic(call, request, classic))
+
+
+async def _any_is_here(call: Call, names: tuple[str, ...]) -> bool:
+    for name in names:
+        try:
+            await call.backend.images.get(name)
+        except (NotFound, InvalidArgument):
+            continue
+        return True
+    return False
 
 
 async def _classic(call: Call, request: BuildRequest, classic: Any) -> AsyncIterator[bytes]:
@@ -142,9 +155,9 @@ def _options(form: Form) -> Options:
         raise Unsupported("security options of a build are not supported")
     if form.text("isolation") not in ("", "default"):
         raise InvalidArgument(f"Unsupported isolation: {form.text('isolation')!r}")
-    network = form.text("networkmode").lower()
-    if network not in _NETWORKS:
-        raise Unsupported(f"network mode {network!r} is not supported by a build", hint="default, none, host")
+    network = form.text("networkmode")
+    if network.startswith("container:"):
+        raise Unsupported("a build can't join a container's network", hint="default, none, host or a network")
     arguments = _texts(form, "buildargs")
     epoch = arguments.get("SOURCE_DATE_EPOCH", "")
     if epoch and not epoch.isdecimal():
@@ -157,7 +170,7 @@ def _options(form: Form) -> Options:
         no_cache=form.flag("nocache"),
         no_cache_filter=tuple(form.texts("nocachefilter")),
         pull=form.flag("pull"),
-        network=_NETWORKS[network],
+        network="" if network in _DEFAULT_NETWORKS else network,
         extra_hosts=_list(form, "extrahosts"),
         shm_size=form.integer("shmsize") or 0,
         ulimits=_ulimits(form.text("ulimits")),

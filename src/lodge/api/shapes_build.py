@@ -14,6 +14,7 @@ from lodge.build import contract as c
 from lodge.build.failures import StepFailed, excerpt
 from lodge.engine.build.memory import Record
 from lodge.spec.reference import Reference
+from lodge.spec.streams import STDERR
 
 Line = dict[str, Any]
 _SHORT = 12
@@ -26,10 +27,10 @@ class Classic:
         self._quiet = quiet
         self._instructions: list[c.Instruction] = []
         self._place = -1
-        self._logs: dict[str, list[bytes]] = {}
+        self._logs: dict[str, list[c.Log]] = {}
         self._ended: dict[str, c.Finished] = {}
         self._cached: set[str] = set()
-        self._started: set[str] = set()
+        self._working: set[str] = set()
         self._running = ""
         self._last = ""
 
@@ -41,18 +42,18 @@ class Classic:
                 return
             case c.Planned():
                 self._instructions = event.instructions
-            case c.Started():
-                self._started.add(event.step.id)
             case c.Cached():
                 self._cached.add(event.step)
+            case c.Working():
+                self._working.add(event.step)
             case c.Finished():
                 self._ended[event.step] = event
             case c.Log():
                 if event.step == self._current():
                     yield from self._running_line(event.step)
-                    yield from self._stream(event.data.decode(errors="replace"))
+                    yield from self._stream(_shown(event))
                 else:
-                    self._logs.setdefault(event.step, []).append(event.data)
+                    self._logs.setdefault(event.step, []).append(event)
             case _:
                 pass
         yield from self._advance()
@@ -86,6 +87,12 @@ class Classic:
             yield from self._head()
         while 0 <= self._place < len(self._instructions):
             step = self._current()
+            following = "" if step else self._following()
+            if following and following not in self._cached | self._working:
+                # Whether it counts as cached shows in the step that has it in its key.
+                return
+            if following in self._cached:
+                yield from self._stream(" ---> Using cache\n")
             if step:
                 ended = self._ended.get(step)
                 if ended is None or ended.error:
@@ -102,14 +109,19 @@ class Classic:
             if self._place < len(self._instructions):
                 yield from self._head()
 
+    def _following(self) -> str:
+        """The next step that makes something."""
+        rest = self._instructions[self._place + 1 :]
+        return next((each.step for each in rest if each.step), "")
+
     def _head(self) -> Iterator[Line]:
         code = " ".join(self._instructions[self._place].code.split())
         yield from self._stream(f"Step {self._place + 1}/{len(self._instructions)} : {code}\n")
 
     def _kept_log(self, step: str) -> Iterator[Line]:
-        for data in self._logs.pop(step, ()):
+        for event in self._logs.pop(step, ()):
             yield from self._running_line(step)
-            yield from self._stream(data.decode(errors="replace"))
+            yield from self._stream(_shown(event))
 
     def _running_line(self, step: str) -> Iterator[Line]:
         if self._running != step:
@@ -131,6 +143,12 @@ class Classic:
         yield {"stream": f"Successfully built {_short(image)}\n"}
         for name in event.names:
             yield {"stream": f"Successfully tagged {Reference.parse_name(name).familiar()}\n"}
+
+
+def _shown(event: c.Log) -> str:
+    """Errors are red, as with Docker's builder, terminal or not."""
+    text = event.data.decode(errors="replace")
+    return f"\x1b[91m{text}\x1b[0m" if event.stream == STDERR else text
 
 
 def _short(digest: str) -> str:

@@ -1,7 +1,7 @@
 """The front of the build room: what a door asks for, what it is told meanwhile, what comes of it.
 
     BuildRequest (a Dockerfile, contexts, options, outputs)
-        -> events, as they happen: Planned, Started, Cached, Log, Status, Warned, Finished
+        -> events, as they happen: Planned, Started, Cached or Working, Log, Status, Warned, Finished
         -> Built: one image a platform, and what the outputs made
 
 Every door (REST, gRPC, the command, the library) makes the same request and reads the same events. Files
@@ -202,6 +202,12 @@ class Started(BuildEvent):
 
 class Cached(BuildEvent):
     """A step's result was known; Finished follows."""
+
+    step: str
+
+
+class Working(BuildEvent):
+    """A step's result was not known: it is being made."""
 
     step: str
 

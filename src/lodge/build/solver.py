@@ -133,6 +133,7 @@ class Solver:
             if known is not None:
                 self._tell(c.Cached(at=time.time_ns(), step=node.step.id))
                 return known
+        self._tell(c.Working(at=time.time_ns(), step=node.step.id))
         return await self._shared(key, node, inputs, relay)
 
     async def _shared(self, key: str, node: Node, inputs: Sequence[Result], relay: Relay) -> Result:

@@ -192,7 +192,7 @@ class Engine:
             from lodge.engine.build.memory import Memory
 
             memory = Memory(self._database, self.parts.store.layers, self._kept)
-            self._builds = Builds(self.parts, self.images, memory)
+            self._builds = Builds(self.parts, self.images, memory, self._attachments)
         return self._builds
 
     async def close(self) -> None:

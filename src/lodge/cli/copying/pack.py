@@ -49,7 +49,7 @@ class Packer:
 
 
 def file_pieces(path: str, size: int) -> Iterator[bytes]:
-    """A file's payload, padded; exactly `size` bytes: a file that shrinks is filled up, one that grows is cut."""
+    """A file's payload, padded: exactly `size` bytes, whatever becomes of the file meanwhile."""
     left = size
     with open(path, "rb", buffering=0) as file:
         while left and (piece := file.read(min(left, _PIECE))):

@@ -31,6 +31,7 @@ from lodge.engine.build.memory import Memory, Record, choose
 from lodge.engine.build.worker import BuildWorker, Hands
 from lodge.engine.images.facade import Images
 from lodge.engine.models import Pruned
+from lodge.engine.networks.attaching import Attachments
 from lodge.engine.parts import Parts
 from lodge.errors import InvalidArgument, NotFound, Unavailable
 from lodge.spec.platform import Platform
@@ -44,11 +45,11 @@ _PAUSE = 0.005
 class Builds:
     """All builds of an engine."""
 
-    def __init__(self, parts: Parts, images: Images, memory: Memory) -> None:
+    def __init__(self, parts: Parts, images: Images, memory: Memory, attachments: Attachments) -> None:
         self._parts = parts
         self._images = images
         self._memory = memory
-        self._hands = Hands(parts, memory)
+        self._hands = Hands(parts, memory, attachments)
         self._workshop = Workshop(memory)
         self._running: dict[str, asyncio.Task[None]] = {}
 

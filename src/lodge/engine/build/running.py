@@ -11,7 +11,9 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
 
 import msgspec
 
@@ -23,12 +25,15 @@ from lodge.engine.build.mounts import MountKeeper, Mounts
 from lodge.engine.containers.clearing import clear_directory
 from lodge.engine.keepers import FIRST, Keeper
 from lodge.engine.models import Container
+from lodge.engine.networks import texts
+from lodge.engine.networks.attaching import Attachments
 from lodge.engine.parts import Parts
-from lodge.engine.planning import checks, files, launch
+from lodge.engine.planning import checks, launch
+from lodge.engine.planning.namespaces import HOST, NONE
 from lodge.errors import Internal, LodgeError
 from lodge.runtime import messages
 from lodge.runtime.messages import Attach, Launch, Start
-from lodge.spec.container import ContainerConfig, HostConfig, Ulimit, Wish
+from lodge.spec.container import ContainerConfig, EndpointSettings, HostConfig, Ulimit, Wish
 from lodge.spec.digest import Digest
 from lodge.spec.mount import Mount as RootMount
 from lodge.spec.runtime import Mount, RuntimeConfig
@@ -37,6 +42,7 @@ from lodge.spec.streams import HEADER_SIZE, parse_header
 _PIECE = 1 << 17
 _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _HOSTNAME = "buildkitsandbox"
+_BRIDGE = "bridge"
 _KILL = 9
 _PATIENCE = 10.0
 
@@ -44,9 +50,10 @@ _PATIENCE = 10.0
 class Runner:
     """Runs the programs of builds."""
 
-    def __init__(self, parts: Parts, keeper: MountKeeper) -> None:
+    def __init__(self, parts: Parts, keeper: MountKeeper, attachments: Attachments) -> None:
         self._parts = parts
         self._keeper = keeper
+        self._attachments = attachments
 
     async def run(self, operation: Run, inputs: Sequence[Result], progress: Progress, mounts: Mounts) -> str:
         """Run to the end; the key of the snapshot that holds what was written, the caller's to remove.
@@ -62,10 +69,11 @@ class Runner:
         state_dir = parts.state_directory(key)
         os.makedirs(state_dir, 0o700, exist_ok=True)
         try:
-            own = await self._files(state_dir, operation)
-            config, container = self._config(key, operation, mounts, own)
-            order = self._order(container, config, state_dir)
-            await _Program(parts, order, progress).run(operation)
+            container = self._container(key, operation, mounts, state_dir)
+            async with self._networked(container) as path:
+                order = self._order(container, self._config(container, mounts, path), state_dir)
+                program = _Program(parts, order, progress, partial(self._started, container))
+                await program.run(operation)
             await parts.bridge.call(self._keeper.remove_stubs, key, base, mounts)
         except BaseException:
             parts.store.snapshots.remove(key)
@@ -74,33 +82,27 @@ class Runner:
             clear_directory(state_dir)
         return key
 
-    async def _files(self, directory: str, operation: Run) -> list[tuple[str, str]]:
-        """/etc/hosts and /etc/resolv.conf, in the state directory, which goes at the end."""
-        hostname = operation.hostname or _HOSTNAME
-        host = operation.network == "host"
-        hosts = files.hosts(hostname, "", operation.extra_hosts, addresses=("127.0.0.1",))
-        if host:
-            hosts = _read("/etc/hosts") + hosts
-        resolv = files.resolv_conf(
-            _read("/etc/resolv.conf"),
-            servers=self._parts.settings.dns,
-            search=self._parts.settings.dns_search,
-            options=self._parts.settings.dns_options,
-            private_network=operation.network == "none",
-        )
-        made: list[tuple[str, str]] = []
-        for place, text in (("/etc/hosts", hosts), ("/etc/resolv.conf", resolv)):
-            path = os.path.join(directory, f"build-{os.path.basename(place)}")
-            with open(path, "w", encoding="utf-8", errors="surrogateescape") as file:
-                file.write(text)
-            os.chmod(path, 0o644)
-            made.append((place, path))
-        return made
+    @asynccontextmanager
+    async def _networked(self, container: Container) -> AsyncIterator[str]:
+        """The path of a network namespace with what the container's network gives; "" for none and host."""
+        if not container.networks:
+            yield ""
+            return
+        attachments = self._attachments
+        sandbox = await attachments.settle(container)
+        try:
+            yield (await attachments.stand(container, sandbox)).path
+        finally:
+            # Nobody is told of a container that nobody has heard of.
+            container.sandbox_id = ""
+            attachments.ended(container)
 
-    def _config(
-        self, id: str, operation: Run, mounts: Mounts, own: list[tuple[str, str]]
-    ) -> tuple[RuntimeConfig, Container]:
-        parts = self._parts
+    def _started(self, container: Container, pid: int) -> None:
+        if container.networks:
+            self._attachments.started(container, pid)
+
+    def _container(self, key: str, operation: Run, mounts: Mounts, state_dir: str) -> Container:
+        """A container as planning wants it: it is in no row and in no list."""
         env = [*operation.env, *operation.hidden.env, *mounts.env]
         if not any(entry.startswith("PATH=") for entry in env):
             env.insert(0, _PATH)
@@ -114,10 +116,10 @@ class Runner:
             ),
             host=_host(operation),
         )
-        checks.check(wish, parts.settings, parts.facts)
+        checks.check(wish, self._parts.settings, self._parts.facts)
         container = Container(
-            id=id,
-            name=id[:12],
+            id=key,
+            name=key[:12],
             created_at=time.time_ns(),
             wish=wish,
             image_id="",
@@ -125,17 +127,32 @@ class Runner:
             path=operation.arguments[0] if operation.arguments else "",
             args=list(operation.arguments[1:]),
         )
-        found = launch.Found(host_mqueue=os.path.isdir("/dev/mqueue"))
+        container.hosts_path = os.path.join(state_dir, "build-hosts")
+        container.hostname_path = os.path.join(state_dir, "build-hostname")
+        container.resolv_conf_path = os.path.join(state_dir, "build-resolv.conf")
+        if operation.network not in (HOST, NONE):
+            network = self._parts.book.find(_BRIDGE if operation.network == "default" else operation.network)
+            container.networks = {network.name: EndpointSettings()}
+            wish.host.network_mode = network.name
+        return container
+
+    def _config(self, container: Container, mounts: Mounts, network_path: str) -> RuntimeConfig:
+        parts = self._parts
+        texts.write_all(parts, container)
+        found = launch.Found(host_mqueue=os.path.isdir("/dev/mqueue"), network_path=network_path)
         config = launch.runtime_config(container, found, parts.settings, parts.facts)
         assert config.process is not None
         # The program sees the image's variables and nothing else: no HOSTNAME, as with BuildKit.
-        config.process.env = env
+        config.process.env = list(container.wish.config.env or ())
         config.mounts += [
             Mount(destination=place, type="bind", source=source, options=["bind", "ro", "rprivate"])
-            for place, source in own
+            for place, source in (
+                ("/etc/hosts", container.hosts_path),
+                ("/etc/resolv.conf", container.resolv_conf_path),
+            )
         ]
         config.mounts += mounts.mounts
-        return config, container
+        return config
 
     def _order(self, container: Container, config: RuntimeConfig, state_dir: str) -> Launch:
         found = launch.Found()
@@ -155,8 +172,11 @@ class Runner:
 class _Program:
     """One program and the talk with its monitor."""
 
-    def __init__(self, parts: Parts, order: Launch, progress: Progress) -> None:
+    def __init__(
+        self, parts: Parts, order: Launch, progress: Progress, started: Callable[[int], None]
+    ) -> None:
         self._parts = parts
+        self._started = started
         self._order = order
         self._progress = progress
         self._ended: asyncio.Future[messages.Exited] = asyncio.get_running_loop().create_future()
@@ -207,7 +227,9 @@ class _Program:
         await self._leave()
 
     def _fact(self, fact: messages.Event) -> None:
-        if isinstance(fact, messages.Exited) and not self._ended.done():
+        if isinstance(fact, messages.Started):
+            self._started(fact.pid)
+        elif isinstance(fact, messages.Exited) and not self._ended.done():
             self._ended.set_result(fact)
 
     def _monitor_gone(self) -> None:
@@ -239,7 +261,8 @@ class _Program:
 def _host(operation: Run) -> HostConfig:
     limits: Limits = operation.hidden.limits
     return HostConfig(
-        network_mode="none" if operation.network == "none" else "host",
+        network_mode=NONE if operation.network == NONE else HOST,
+        extra_hosts=list(operation.extra_hosts) or None,
         privileged=operation.insecure,
         memory=limits.memory,
         memory_swap=limits.memory_swap,
@@ -253,11 +276,3 @@ def _host(operation: Run) -> HostConfig:
         ulimits=[Ulimit(name=name, soft=soft, hard=hard) for name, soft, hard in limits.ulimits] or None,
         userns_mode="host",
     )
-
-
-def _read(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            return file.read()
-    except OSError:
-        return ""

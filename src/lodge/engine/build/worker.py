@@ -35,6 +35,7 @@ from lodge.engine.build.memory import Memory
 from lodge.engine.build.mounts import MountKeeper
 from lodge.engine.build.moving import Mover, owner_ids
 from lodge.engine.build.running import Runner
+from lodge.engine.networks.attaching import Attachments
 from lodge.engine.parts import Parts
 from lodge.errors import NotFound
 from lodge.spec.digest import Digest
@@ -46,12 +47,12 @@ _SECOND = 10**9
 class Hands:
     """What all builds of an engine share: who moves files, runs programs, keeps mounts, remembers."""
 
-    def __init__(self, parts: Parts, memory: Memory) -> None:
+    def __init__(self, parts: Parts, memory: Memory, attachments: Attachments) -> None:
         self.parts = parts
         self.memory = memory
         self.mover = Mover(parts.store.layers, user_xattrs=parts.store.layers.user_xattrs)
         self.keeper = MountKeeper(parts, self.mover)
-        self.runner = Runner(parts, self.keeper)
+        self.runner = Runner(parts, self.keeper, attachments)
 
 
 class BuildWorker:
