@@ -1,4 +1,4 @@
-"""Images from and to Debian's docker-registry with the docker command: as users have it, on a bad line too."""
+"""Images from and to Debian's docker-registry with the docker command: for users, and on bad lines."""
 
 from __future__ import annotations
 

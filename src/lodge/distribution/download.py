@@ -84,17 +84,20 @@ class _Download:
         with self._places.blob(self._blob.id, size, start=arrival.offset()) as stream:
             if stream.start != arrival.offset():
                 arrival.restart()
-            begin = time.monotonic()
             before = done = arrival.offset()
+            waited = 0.0
             self._transfer.tell(DOWNLOADING, done, size)
-            while done < size and (piece := stream.read(_PIECE)):
+            while done < size:
+                begin = time.monotonic()
+                if not (piece := stream.read(_PIECE)):
+                    break
+                # Only waiting for the line counts: more connections are no help to a slow disk.
+                waited += time.monotonic() - begin
                 arrival.write(piece)
                 done += len(piece)
                 self._transfer.tell(DOWNLOADING, done, size, every=False)
-                if not stream.ranged or size - done < _WORTH:
-                    continue
-                passed = time.monotonic() - begin
-                if passed > _TRIAL and (size - done) * passed > (done - before) * _LONG:
+                worth = stream.ranged and size - done >= _WORTH and waited > _TRIAL
+                if worth and (size - done) * waited > (done - before) * _LONG:
                     self._several = True
                     return
 

@@ -15,7 +15,7 @@ from lodge.distribution.registries import Places
 from lodge.distribution.transport import Broken
 from lodge.spec.descriptor import Descriptor
 
-SEGMENT = 4 << 20
+SEGMENT = 2 << 20
 """Bytes of one request."""
 CONNECTIONS = 4
 """Of one blob. Each holds one segment at most, and so does the reader."""
