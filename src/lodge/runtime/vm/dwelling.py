@@ -6,14 +6,15 @@ import itertools
 import os
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from lodge.errors import Conflict, LodgeError, StartFailed
 from lodge.kernel import seccomp
 from lodge.kernel.cgroups import Cgroup, CgroupStats, Hierarchy
+from lodge.kernel.system import cpu_count, memory_total
 from lodge.runtime.contract import StdioRequest, Streams
-from lodge.runtime.vm import figures, setup
+from lodge.runtime.vm import birth, figures, setup, sizes
 from lodge.runtime.vm.channel import Pipe
 from lodge.runtime.vm.files import Files
 from lodge.runtime.vm.machine import Machine, Wish
@@ -28,8 +29,8 @@ from lodge.runtime.vm.streams import open_streams
 from lodge.spec.mount import Mount
 from lodge.spec.runtime import Process, Resources, RuntimeConfig
 
-_BOOT_PATIENCE = 120.0
 _PATIENCE = 60.0
+_WARM_PATIENCE = 20.0
 _SHORT_PATIENCE = 15.0
 _NOT_FOUND, _NOT_EXECUTABLE = 127, 126
 _FIRST_CHANNEL = 1
@@ -69,7 +70,6 @@ class VmDwelling:
         """See the contract."""
         try:
             self._machine = self._boot()
-            self._tell_setup(self._machine)
             process = self._config.process
             assert process is not None
             self._init = self._spawn(process, stdio, self._extras, first=True)
@@ -83,28 +83,45 @@ class VmDwelling:
 
     def _boot(self) -> Machine:
         base = bases.find(self._root)
+        resources = self._config.linux.resources if self._config.linux else None
         disk = os.open(image.disk(self._root, self._files.layers), os.O_RDONLY | os.O_CLOEXEC)
         try:
             wish = Wish(
                 program=find_program("x86_64"),
                 accelerator="tcg",
-                memory=512,
-                processors=1,
+                memory=sizes.memory(resources, memory_total()),
+                processors=sizes.processors(resources, cpu_count(), emulated=True),
                 image=disk,
                 enter_cage=lambda: None,
                 enter_cell=lambda: None,
             )
-            machine = Machine(wish, base)
+            return self._first_that_lives(birth.ways(self._root, wish, base))
         finally:
             os.close(disk)
-        self._serve_files(machine)
-        try:
-            machine.porter.await_ready(_BOOT_PATIENCE)
-        except MachineGone as error:
-            text = f"the machine did not come up: {machine.complaint() or error}"
-            machine.close()
-            raise StartFailed(text, hint=error.hint) from error
-        return machine
+
+    def _first_that_lives(self, ways: Iterator[birth.Birth]) -> Machine:
+        """A machine that knows what it is; a frozen one whose copies do not live is forgotten."""
+        for way in ways:
+            machine: Machine | None = None
+            try:
+                machine = way.begin()
+                self._serve_files(machine)
+                self._tell_setup(machine, _WARM_PATIENCE if way.warm else _PATIENCE)
+            except MachineGone as error:
+                complaint = ""
+                if machine is not None:
+                    complaint = machine.complaint()
+                    machine.close()
+                if way.frozen is None:
+                    raise StartFailed(f"the machine died: {complaint or error}", hint=error.hint) from error
+                way.frozen.discard()
+            except BaseException:
+                if machine is not None:
+                    machine.close()
+                raise
+            else:
+                return machine
+        raise StartFailed("no way to start a machine is left")
 
     def _serve_files(self, machine: Machine) -> None:
         shares = self._files.open()
@@ -122,7 +139,7 @@ class VmDwelling:
                     os.close(share.fd)
             machine.files.close()
 
-    def _tell_setup(self, machine: Machine) -> None:
+    def _tell_setup(self, machine: Machine, patience: float) -> None:
         payload = setup.machine_fields(
             self._config,
             now_ns=time.time_ns(),
@@ -130,7 +147,7 @@ class VmDwelling:
             upper=self._files.upper is not None,
             shares=self._files.numbers,
         )
-        answer = machine.porter.ask(Kind.SETUP, 0, payload, patience=_PATIENCE)
+        answer = machine.porter.ask(Kind.SETUP, 0, payload, patience=patience)
         if answer.error:
             raise _start_failed(answer)
 

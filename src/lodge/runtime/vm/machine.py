@@ -43,11 +43,15 @@ class Wish(Struct, kw_only=True):
 
 
 class Machine:
-    """One that was started; `close` ends it. `files` is the stream on which it asks for the host's files."""
+    """One that was started; `close` ends it, then calls `on_close`.
+
+    `files` is the stream on which it asks for the host's files.
+    """
 
     def __init__(self, wish: Wish, base: Base) -> None:
         self._stderr = os.memfd_create("qemu-stderr", os.MFD_CLOEXEC)
         self._pids: list[tuple[int, int]] = []
+        self.on_close: Callable[[], None] | None = None
         ends = [process.pair() for _ in range(4)]
         (agent, agent_of), (self.files, files_of), (control, control_of), (console, console_of) = ends
         try:
@@ -143,6 +147,9 @@ class Machine:
         if self._stderr >= 0:
             os.close(self._stderr)
             self._stderr = -1
+        if self.on_close is not None:
+            act, self.on_close = self.on_close, None
+            act()
 
 
 def _close_all_but(fds: Sequence[int]) -> None:

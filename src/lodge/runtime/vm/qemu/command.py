@@ -125,10 +125,8 @@ def _network(machine: Machine) -> Iterator[str]:
 
 
 def _rest(machine: Machine) -> Iterator[str]:
-    if machine.memory_file >= 0:
-        yield from ("-global", "migration.x-ignore-shared=on")
     if machine.state >= 0:
-        yield from ("-incoming", f"fd:{machine.state}")
+        yield from ("-incoming", "defer")
     if machine.confined:
         yield from (
             "-sandbox",
