@@ -36,8 +36,8 @@ class Desk:
         """`files`: how many questions and connections may have open."""
         self._loop = loop
         self._book = Book()
-        self._quota = Quota(files // 4)
-        self._places = Places(files * 3 // 8)
+        self._quota = Quota(files // 8)
+        self._places = Places(files * 7 // 16)
         self._servers: dict[str, NameServer] = {}
         self._ports: dict[tuple[str, str], _Port] = {}
         self._retired: list[Door] = []

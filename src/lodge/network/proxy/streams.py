@@ -28,7 +28,7 @@ class Places:
     @property
     def share(self) -> int:
         """The limit of one port."""
-        return max(1, self.limit * 3 // 4)
+        return max(1, self.limit * 7 // 8)
 
 
 class StreamDoor:

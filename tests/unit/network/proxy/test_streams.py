@@ -200,7 +200,7 @@ def test_there_is_room_for_so_many(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "_PAUSE", 0.01)
     running = Running(limit=8)
     clients = [running.connect() for _ in range(10)]
-    servers = [running.target.accept()[0] for _ in range(6)]
+    servers = [running.target.accept()[0] for _ in range(7)]
     running.target.settimeout(0.1)
     with pytest.raises(TimeoutError):
         running.target.accept()
