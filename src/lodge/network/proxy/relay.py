@@ -17,6 +17,14 @@ _RESET = struct.pack("ii", 1, 0)
 _buffer = memoryview(bytearray(CHUNK))
 
 
+def reset_on_close(sock: socket.socket) -> None:
+    """Let the other side see that this is no orderly end."""
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+    except OSError:
+        pass
+
+
 class _Side:
     """One socket. `outbox` waits to be sent to it; it has `ended` its own way; our way to it is `shut`."""
 
@@ -52,10 +60,7 @@ class Relay:
         for side in (self._near, self._far):
             self._watch(side, 0)
             if reset:
-                try:
-                    side.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-                except OSError:
-                    pass
+                reset_on_close(side.sock)
             side.sock.close()
         self._gone(self)
 

@@ -8,7 +8,7 @@ import time
 
 from lodge.network.destinations import Destination
 from lodge.network.loop import READ, Loop, Timer
-from lodge.network.proxy.relay import Relay
+from lodge.network.proxy.relay import Relay, reset_on_close
 
 _ACCEPTS = 32
 # No files left: look again after so long (seconds).
@@ -102,6 +102,7 @@ class StreamDoor:
         try:
             far = self._connect(near.proto)
         except OSError:
+            reset_on_close(near)
             near.close()
             return
         for sock in (near, far):
