@@ -6,6 +6,7 @@ A message is one JSON text on a SEQPACKET socket (`link` carries it), its kind i
       | Launch ------------------------------> |   makes the dwelling up to just before the program
       | Attach + fd (any number) ------------> |   clients that must not miss the first byte
       | Start -------------------------------> |   executes the program
+      | <----------------- Born                       (where an init was born ahead; may be left out)
       | <----------------- Done{Launch}, Created
       | <----------------- Done{Attach} ...
       | <----------------- Done{Start}, Started
@@ -262,6 +263,12 @@ class Event(Message):
     """The base of what a monitor tells unasked."""
 
 
+class Born(Event):
+    """A process with the container's namespaces is there; the order may still go to another (see Created)."""
+
+    pid: int
+
+
 class Created(Event):
     """The dwelling stands; `pid` is the init's."""
 
@@ -341,6 +348,7 @@ ToEngine = (
     | Figures
     | ProcessList
     | Report
+    | Born
     | Created
     | Started
     | Exited

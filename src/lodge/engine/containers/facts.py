@@ -44,7 +44,7 @@ class Facts:
 
     def _deal(self, resident: Resident, fact: messages.Event) -> None:
         match fact:
-            case messages.Created():
+            case messages.Born():
                 if resident.cradle is not None and not resident.cradle.done():
                     resident.cradle.set_result(fact.pid)
             case messages.Started():

@@ -10,7 +10,7 @@ import asyncio
 import os
 import signal
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -23,10 +23,10 @@ from lodge.engine.lifecycle import Fact, advance
 from lodge.engine.models import Container
 from lodge.engine.networks.attaching import Attachments, wired
 from lodge.engine.parts import Parts
-from lodge.engine.planning import launch, logging, machines, remap
+from lodge.engine.planning import launch, logging, machines
 from lodge.errors import Conflict, InvalidArgument, LodgeError, NotModified, StartFailed, Unavailable
 from lodge.runtime.exit_record import MONITOR_RECORD
-from lodge.runtime.messages import PROCESS_WING, VM_WING, Launch, Signal, Start
+from lodge.runtime.messages import PROCESS_WING, VM_WING, Answer, Done, Launch, Signal, Start
 
 if TYPE_CHECKING:
     from lodge.network.contract import Sandbox
@@ -113,9 +113,7 @@ class Starter:
         return sandbox if sandbox.endpoints else None
 
     async def _stand(self, container: Container, sandbox: Sandbox) -> str:
-        """The path of a namespace with all interfaces; "" where the init has to make it."""
-        if self._furnished_later(container):
-            return ""
+        """The path of a namespace with all interfaces."""
         try:
             return (await self._attachments.stand(container, sandbox)).path
         except LodgeError as error:
@@ -123,21 +121,19 @@ class Starter:
             raise
 
     def _furnished_later(self, container: Container) -> bool:
-        """Whether the namespace must belong to the container's own user namespace."""
-        return remap.wanted(container.wish.host, self._parts.facts.mappings)
+        """Whether the init makes its network namespace itself, and the hands furnish it meanwhile.
+
+        So an init that was born ahead fits, and one in a user namespace of its own owns its network. Others'
+        programs are given a namespace that is ready.
+        """
+        host = container.wish.host
+        return host.runtime not in self._parts.settings.runtimes and not machines.wanted(host)
 
     async def _order(self, resident: Resident, sandbox: Sandbox | None) -> Launch:
         parts, container = self._parts, resident.container
-        if sandbox is None:
-            found = await furniture.find(parts, container)
-        else:
-            # The hands work in a thread meanwhile.
-            standing = asyncio.ensure_future(self._stand(container, sandbox))
-            try:
-                found = await furniture.find(parts, container)
-            finally:
-                await asyncio.wait([standing])
-            found.network_path = await standing
+        found = await furniture.find(parts, container)
+        if sandbox is not None and not self._furnished_later(container):
+            found.network_path = await self._stand(container, sandbox)
         config, host = container.wish.config, container.wish.host
         state_dir = parts.state_directory(container.id)
         size = host.console_size if config.tty else None
@@ -172,8 +168,7 @@ class Starter:
         launched = keeper.expect(order.request)
         self._pass_early_clients(resident, keeper)
         if sandbox is not None and self._furnished_later(resident.container):
-            await launched
-            await self._furnish(resident, keeper, sandbox, resident.cradle)
+            await self._furnish(resident, keeper, sandbox, launched)
         started = keeper.post(Start(request=keeper.next_number()))
         await launched
         # They are the monitor's now: one that kept a copy here would hide the end of the connection.
@@ -182,10 +177,21 @@ class Starter:
         await resident.arrival
 
     async def _furnish(
-        self, resident: Resident, keeper: Keeper, sandbox: Sandbox, cradle: asyncio.Future[int]
+        self, resident: Resident, keeper: Keeper, sandbox: Sandbox, launched: asyncio.Future[Answer]
     ) -> None:
+        """Make the network while the init makes the rest; its program waits for both."""
+        container, cradle = resident.container, resident.cradle
+        assert cradle is not None
+        first: list[asyncio.Future[Any]] = [cradle, launched]
+        await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
         try:
-            await self._attachments.furnish(resident.container, sandbox, await cradle)
+            if cradle.done():
+                await self._attachments.furnish(container, sandbox, cradle.result())
+            made = await launched
+            assert isinstance(made, Done)
+            if not cradle.done() or cradle.result() != made.pid:
+                # Nobody was born ahead, or an order that the newborn could not fulfil went to another.
+                await self._attachments.furnish(container, sandbox, made.pid)
         except BaseException as error:
             keeper.post(Signal(request=keeper.next_number(), number=signal.SIGKILL))
             if isinstance(error, LodgeError):

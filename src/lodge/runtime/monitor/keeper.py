@@ -104,10 +104,10 @@ class Keeper:
         self._order = order
         self._decisive = order
         self._state = states.State.CREATING
-        os.makedirs(order.state_dir, mode=0o700, exist_ok=True)
-        exit_record.clear_records(order.state_dir)
         # Begun before all else: others make it while this process does what is its own.
         self._dwelling = self._make_dwelling(order)
+        os.makedirs(order.state_dir, mode=0o700, exist_ok=True)
+        exit_record.clear_records(order.state_dir)
         newborn = self._dwelling.newborn if isinstance(self._dwelling, BornAhead) else 0
         self.hub.listen(os.path.join(order.state_dir, exit_record.MONITOR_SOCKET))
         record = exit_record.MonitorRecord(
@@ -119,6 +119,9 @@ class Keeper:
             init=exit_record.ProcessIdentity.of(newborn) if newborn else None,
         )
         exit_record.write_record(order.state_dir, exit_record.MONITOR_RECORD, record)
+        if newborn:
+            # Who makes the container's network can begin while the rest is made.
+            self.hub.broadcast(messages.Born(pid=newborn))
         if order.log is not None:
             self._log = LogSink(order.log, self._log_trouble)
         stdio = StdioRequest(terminal=order.terminal, stdin=order.stdin, window=order.window)
