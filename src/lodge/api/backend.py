@@ -24,6 +24,7 @@ from lodge.engine.models import (
     LogQuery,
     Member,
     Network,
+    NetworkChange,
     PathStat,
     ProcessTable,
     Progress,
@@ -98,7 +99,13 @@ class Containers(Protocol):
 
     async def remove(self, name: str, *, force: bool, volumes: bool, link: bool) -> None: ...
     async def rename(self, name: str, new_name: str) -> None: ...
-    async def update(self, name: str, limits: dict[str, Any], restart: RestartPolicy | None) -> Many[str]:
+    async def update(
+        self,
+        name: str,
+        limits: dict[str, Any],
+        restart: RestartPolicy | None,
+        network: NetworkChange | None = None,
+    ) -> Many[str]:
         """Change limits: `limits` has the JSON members of Limits that were given; gives warnings."""
         ...
 
@@ -165,6 +172,8 @@ class Images(Protocol):
     async def prune(self, filters: Filters) -> Pruned: ...
     async def load(self, source: Inflow, *, quiet: bool) -> AsyncIterator[Progress]: ...
     async def save(self, names: Many[str], platform: str | None) -> Outflow: ...
+    async def manifest(self, name: str) -> tuple[Descriptor, bytes]: ...
+    async def open_blob(self, digest: str) -> int: ...
     async def import_(
         self,
         source: Inflow | str,

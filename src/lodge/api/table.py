@@ -6,6 +6,7 @@ from lodge.api import (
     absent,
     routes_build,
     routes_containers,
+    routes_content,
     routes_files,
     routes_images,
     routes_lifecycle,
@@ -23,6 +24,7 @@ def all_routes() -> list[Route]:
     """Every route that is served."""
     modules = (
         routes_system, routes_containers, routes_lifecycle, routes_files, routes_streams, routes_images,
-        routes_volumes, routes_networks, routes_registries, routes_secrets, routes_build, absent,
+        routes_volumes, routes_networks, routes_registries, routes_secrets, routes_build, routes_content,
+        absent,
     )  # fmt: skip
     return [route for module in modules for route in module.routes()]

@@ -46,6 +46,9 @@ CONTAINER = {
 IMAGE = {
     "bootstrap": "pull:BOOTSTRAP",
     "build": "build:BUILD",
+    "copy": "image_tools:COPY",
+    "diff": "image_tools:DIFF",
+    "explore": "image_tools:EXPLORE",
     "history": "images:HISTORY",
     "import": "archives:IMPORT",
     "inspect": "inspect:IMAGE_INSPECT",
@@ -97,6 +100,8 @@ SECRET = {
     "rm": "secret:RM",
 }
 
+MANIFEST = {"inspect": "image_tools:MANIFEST_INSPECT"}
+
 REGISTRY = {
     "check": "registry:CHECK",
     "gc": "registry:GC",
@@ -131,6 +136,7 @@ TREE: dict[str, str | dict[str, str]] = {
     "load": IMAGE["load"],
     "login": "login:LOGIN",
     "logout": "login:LOGOUT",
+    "manifest": MANIFEST,
     "network": NETWORK,
     "pull": IMAGE["pull"],
     "push": IMAGE["push"],
@@ -148,6 +154,7 @@ GROUPS = {
     "builder": "Manage the build cache",
     "container": "Manage containers",
     "image": "Manage images",
+    "manifest": "Look at manifests in registries",
     "network": "Manage networks",
     "secret": "Manage secrets",
     "registry": "Serve images to others",

@@ -60,6 +60,10 @@ def _find_any(ctx: Context, name: str, values: Values) -> Any:
 
 def _of(kind: str) -> Action:
     def act(ctx: Context, values: Values, names: list[str]) -> int:
+        if kind == "image" and values["remote"]:
+            from lodge.cli.verbs.image_tools import inspect_remote
+
+            inspect_remote(ctx, values, names)
         return _inspect(ctx, values, names, lambda ctx, name, values: _find(kind, ctx, name, values))
 
     return act
@@ -111,7 +115,11 @@ def _verb(kind: str, *flags: Flag) -> Command:
 
 
 CONTAINER_INSPECT = _verb("container", _SIZE)
-IMAGE_INSPECT = _verb("image", Flag("platform", STRING, "Of this platform, as os/architecture"))
+IMAGE_INSPECT = _verb(
+    "image",
+    Flag("platform", STRING, "Of this platform, as os/architecture"),
+    Flag("remote", BOOL, "Show the configuration of one image in a registry, without pulling it"),
+)
 VOLUME_INSPECT = _verb("volume")
 SECRET_INSPECT = _verb("secret")
 NETWORK_INSPECT = _verb("network", Flag("verbose", BOOL, "Show what is connected", short="v"))

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 from lodge.engine.filters import before, check_keys, flag, prunable
-from lodge.engine.images import listing, removal, transfer
+from lodge.engine.images import contents, listing, removal, transfer
 from lodge.engine.images.catalog import Found
 from lodge.engine.images.distribution import Distribution
 from lodge.engine.models import HistoryEntry, Image, ImageDeletion, Progress, Pruned
@@ -150,6 +150,15 @@ class Images:
     async def save(self, names: Many[str], platform: str | None) -> Outflow:
         """The named images as one archive."""
         return await transfer.save(self._parts, names, platform)
+
+    async def manifest(self, name: str) -> tuple[Descriptor, bytes]:
+        """What a name refers to, and its bytes."""
+        target = self._catalog.find(name).target
+        return await self._parts.bridge.call(contents.manifest, self._parts.store, target)
+
+    async def open_blob(self, digest: str) -> int:
+        """A descriptor of a blob; the caller closes it."""
+        return contents.open_blob(self._parts.store, digest)
 
     async def import_(
         self,
