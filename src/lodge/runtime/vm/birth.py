@@ -97,12 +97,15 @@ def _let_go(frozen: Frozen, memory: int) -> None:
 
 def _freeze(wish: Wish, base: Base, memory: int, state: int) -> None:
     """Boot a machine that has nothing of any container, and save it as it stands."""
+    # The hypervisor opens it by itself, as its own user.
+    os.fchmod(memory, 0o666)
     bare = replace(wish, image=-1, tap=-1, memory_file=memory, memory_shared=True)
     machine = _boot(bare, base)
     try:
         save(machine, state)
     finally:
         machine.close()
+        os.fchmod(memory, 0o600)
 
 
 def save(machine: Machine, state: int) -> None:

@@ -14,7 +14,7 @@ from lodge.kernel import seccomp
 from lodge.kernel.cgroups import Cgroup, CgroupStats, Hierarchy
 from lodge.kernel.system import cpu_count, memory_total
 from lodge.runtime.contract import StdioRequest, Streams
-from lodge.runtime.vm import birth, figures, setup, sizes
+from lodge.runtime.vm import birth, cells, figures, setup, sizes
 from lodge.runtime.vm.channel import Pipe
 from lodge.runtime.vm.files import Files
 from lodge.runtime.vm.machine import Machine, Wish
@@ -27,7 +27,7 @@ from lodge.runtime.vm.qemu.process import find_program
 from lodge.runtime.vm.shares import serve
 from lodge.runtime.vm.streams import open_streams
 from lodge.spec.mount import Mount
-from lodge.spec.runtime import Process, Resources, RuntimeConfig
+from lodge.spec.runtime import Process, Resources, RuntimeConfig, Seccomp
 
 _PATIENCE = 60.0
 _WARM_PATIENCE = 20.0
@@ -84,6 +84,10 @@ class VmDwelling:
     def _boot(self) -> Machine:
         base = bases.find(self._root)
         resources = self._config.linux.resources if self._config.linux else None
+        user = cells.user_of(self._identity)
+        cage = cells.Hypervisor(self._place, base.directory, user)
+        porter = cells.Porter(self._place, user, self._compiled(cells.porter_filter()))
+        self._make_group(resources)
         disk = os.open(image.disk(self._root, self._files.layers), os.O_RDONLY | os.O_CLOEXEC)
         try:
             wish = Wish(
@@ -92,12 +96,29 @@ class VmDwelling:
                 memory=sizes.memory(resources, memory_total()),
                 processors=sizes.processors(resources, cpu_count(), emulated=True),
                 image=disk,
-                enter_cage=lambda: None,
-                enter_cell=lambda: None,
+                namespaces=cells.NAMESPACES,
+                enter_cage=cells.in_group(self._cgroup.enter, cage.enter),
+                enter_cell=cells.in_group(self._cgroup.enter, porter.enter),
             )
             return self._first_that_lives(birth.ways(self._root, wish, base))
         finally:
             os.close(disk)
+
+    def _make_group(self, resources: Resources | None) -> None:
+        """The host's control group of the machine limits its processors' time; the rest holds inside."""
+        self._cgroup.create()
+        if resources is not None and resources.cpu is not None:
+            self._cgroup.apply(Resources(cpu=resources.cpu))
+
+    def _compiled(self, profile: Seccomp) -> bytes:
+        return seccomp.compile_cached(profile, self._filter_cache)
+
+    @property
+    def _place(self) -> str:
+        """An empty directory, which each process covers in its own mount namespace."""
+        place = os.path.join(self._root, "place")
+        os.makedirs(place, 0o755, exist_ok=True)
+        return place
 
     def _first_that_lives(self, ways: Iterator[birth.Birth]) -> Machine:
         """A machine that knows what it is; a frozen one whose copies do not live is forgotten."""
@@ -125,11 +146,12 @@ class VmDwelling:
 
     def _serve_files(self, machine: Machine) -> None:
         shares = self._files.open()
+        cell = cells.FileServer(self._place, self._compiled(cells.server_filter()))
         try:
             servers = serve.mounts(*shares)
             machine.fork_server(
                 "lodge-files",
-                lambda: None,
+                cells.in_group(self._cgroup.enter, cell.enter),
                 lambda: serve.become_server(machine.files, servers),
                 [machine.files.fileno(), *(share.fd for part in shares for share in part)],
             )
@@ -158,7 +180,7 @@ class VmDwelling:
         linux = self._config.linux
         filters = None
         if linux is not None and linux.seccomp is not None:
-            filters = seccomp.compile_cached(linux.seccomp, self._filter_cache)
+            filters = self._compiled(linux.seccomp)
         payload = setup.program_fields(
             process,
             stdio,
@@ -258,6 +280,9 @@ class VmDwelling:
         machine, self._machine = self._machine, None
         if machine is not None:
             machine.close()
+        if self._cgroup.exists():
+            self._cgroup.kill()
+            self._cgroup.remove()
 
     def _ask(self, kind: Kind, payload: bytes = b"") -> Answer:
         answer = self._living().porter.ask(kind, _OWN_CHANNEL, payload, patience=_SHORT_PATIENCE)

@@ -9,8 +9,10 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from lodge.kernel.process import close_range, pidfd_open, pidfd_send_signal, set_name, set_pdeathsig
+from lodge.kernel.namespaces import clone3
+from lodge.kernel.process import close_range, pidfd_send_signal, set_name, set_pdeathsig
 from lodge.runtime.vm.parts.base import Base
 from lodge.runtime.vm.porter import become_porter
 from lodge.runtime.vm.porter_link import PorterLink
@@ -23,7 +25,7 @@ _TAIL = 2000
 class Wish(Struct, kw_only=True):
     """What a machine shall be. Sizes are MiB; `image`, `memory_file`, `state` and `tap` are descriptors or -1.
 
-    They stay the caller's. `enter_cage` runs in the hypervisor's process before its execve, `enter_cell` in
+    They stay the caller's. Its processes are born into new `namespaces`; `enter_cage` runs in the hypervisor's process before its execve, `enter_cell` in
     the porter's.
     """
 
@@ -37,6 +39,7 @@ class Wish(Struct, kw_only=True):
     memory_file: int = -1
     memory_shared: bool = False
     state: int = -1
+    namespaces: int = 0
     enter_cage: Callable[[], None]
     enter_cell: Callable[[], None]
     confined: bool = True
@@ -51,6 +54,7 @@ class Machine:
     def __init__(self, wish: Wish, base: Base) -> None:
         self._stderr = os.memfd_create("qemu-stderr", os.MFD_CLOEXEC)
         self._pids: list[tuple[int, int]] = []
+        self._namespaces = wish.namespaces
         self.on_close: Callable[[], None] | None = None
         ends = [process.pair() for _ in range(4)]
         (agent, agent_of), (self.files, files_of), (control, control_of), (console, console_of) = ends
@@ -81,8 +85,10 @@ class Machine:
         }
         machine = command.Machine(agent=agent, files=files, control=control, console=console, **fields)
         fds = [fd for fd in (*sockets, wish.image, wish.tap, wish.memory_file, wish.state) if fd >= 0]
-        pid = process.start(command.command(machine, base), fds, self._stderr, wish.enter_cage)
-        self._pids.append((pid, pidfd_open(pid)))
+        seen = base if wish.namespaces == 0 else replace(base, directory="/base")
+        words = command.command(machine, seen)
+        pid, pidfd = process.start(words, fds, self._stderr, wish.namespaces, wish.enter_cage)
+        self._pids.append((pid, pidfd))
         return pid
 
     def fork_server(
@@ -100,7 +106,7 @@ class Machine:
     ) -> None:
         parent = os.getpid()
         # SAFETY: the keeper has one thread; the child serves and ends.
-        pid = os.fork()
+        pid, pidfd = clone3(self._namespaces)
         if pid == 0:
             try:
                 signal.set_wakeup_fd(-1)
@@ -113,7 +119,7 @@ class Machine:
                     serve()
             finally:
                 os._exit(1)
-        self._pids.append((pid, pidfd_open(pid)))
+        self._pids.append((pid, pidfd))
 
     @property
     def pids(self) -> list[int]:

@@ -8,21 +8,29 @@ import socket
 from collections.abc import Callable, Sequence
 
 from lodge.errors import Unavailable
+from lodge.kernel.namespaces import clone3
 from lodge.kernel.process import close_range, set_pdeathsig
 
 _FAILED = 126
 
 
-def start(words: Sequence[str], fds: Sequence[int], stderr: int, enter_cage: Callable[[], None]) -> int:
-    """Fork and execute; the pid. `fds` are kept under their own numbers, all else is closed.
+def start(
+    words: Sequence[str],
+    fds: Sequence[int],
+    stderr: int,
+    namespaces: int,
+    enter_cage: Callable[[], None],
+) -> tuple[int, int]:
+    """Fork into new namespaces and execute; pid and pidfd.
 
-    `enter_cage` is called in the child before the execve: namespaces, user, limits.
+    `fds` are kept under their own numbers, all else is closed. `enter_cage` is called in the child before the
+    execve: what it may see, its user.
     """
     parent = os.getpid()
     # SAFETY: the keeper has one thread; the child executes or ends.
-    pid = os.fork()
+    pid, pidfd = clone3(namespaces)
     if pid:
-        return pid
+        return pid, pidfd
     try:
         os.setsid()
         null = os.open(os.devnull, os.O_RDWR)

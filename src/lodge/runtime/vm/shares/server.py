@@ -11,6 +11,7 @@ import errno
 import os
 import stat
 import struct
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
@@ -525,6 +526,4 @@ def _signed(seconds: int) -> int:
 
 
 def _now() -> int:
-    import time
-
     return time.time_ns()
