@@ -129,12 +129,17 @@ class Resolver:
             if table is not None and (not network or own == network):
                 tables.append((table, links))
         for table, links in tables:
-            container = links.get(name)
-            entry = table.container(container) if container is not None else None
-            if entry is not None:
-                return [entry]
+            linked = _linked(table, links.get(name, ""))
+            if linked:
+                return linked
         for table, links in tables:
             entries = table.named(name) if name not in links else []
             if entries:
                 return entries
         return None
+
+
+def _linked(table: Table, container: str) -> list[Entry]:
+    """Who a link means: a container by its id or, where that was not known yet, by its name."""
+    entry = table.container(container)
+    return [entry] if entry is not None else table.named(name_key(container))

@@ -19,7 +19,7 @@ class Member(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Attachment(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A network that a sandbox may ask about; `links` are its own words: alias to container id."""
+    """A network that a sandbox may ask about; `links` are its own words: alias to container id or name."""
 
     network: str
     name: str = ""

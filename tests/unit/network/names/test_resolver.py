@@ -32,7 +32,9 @@ DB = Member(endpoint="e3", container="c3", names=("db", "my.db"), ipv4="10.2.0.9
 UPSTREAMS = (Upstream(address="10.9.9.9"),)
 VIEW = View(
     networks=(
-        Attachment(network=FRONT, name="front", links={"store": "c3", "peer": "c2", "db": "c2"}),
+        Attachment(
+            network=FRONT, name="front", links={"store": "c3", "peer": "c2", "db": "c2", "named": "WEB"}
+        ),
         Attachment(network=BACK, name="the.back"),
     ),
     upstreams=UPSTREAMS,
@@ -75,6 +77,7 @@ def forwarded(resolver: Resolver, name: str, kind: int = A) -> bool:
         ("my.db.the.back", ["10.2.0.9"]),
         ("peer", ["10.1.0.3"]),
         ("peer.front", ["10.1.0.3"]),
+        ("named", ["10.1.0.2"]),
     ],
 )
 def test_names_in_all_their_forms(resolver: Resolver, name: str, addresses: list[str]) -> None:
