@@ -31,8 +31,10 @@ from lodge.engine.models import (
     Stats,
     Volume,
 )
-from lodge.errors import Conflict, NotFound, NotModified
+from lodge.errors import Conflict, Forbidden, NotFound, NotModified
 from lodge.spec.container import ContainerConfig, EndpointSettings, HostConfig, RestartPolicy, Wish
+from lodge.spec.descriptor import OCI_INDEX, Descriptor
+from lodge.spec.platform import Platform
 
 SECOND = 1_000_000_000
 
@@ -293,6 +295,26 @@ class FakeImages:
             yield Progress()
 
         return lines()
+
+    async def push(self, reference: str, **options: Any) -> AsyncIterator[Progress]:
+        self.asked.append((reference, options))
+
+        async def lines() -> AsyncIterator[Progress]:
+            yield Progress(status="The push refers to repository [x]")
+            raise Forbidden("denied: no")
+
+        return lines()
+
+    async def login(self, auth: dict[str, str]) -> str:
+        self.asked.append(auth)
+        return "identity"
+
+    async def inspect_remote(
+        self, reference: str, *, auth: dict[str, str] | None
+    ) -> tuple[Descriptor, list[Platform]]:
+        self.asked.append((reference, auth))
+        target = Descriptor(media_type=OCI_INDEX, digest="sha256:" + "0" * 64, size=3)
+        return target, [Platform(architecture="arm64", os="linux", variant="v8")]
 
     async def bootstrap(self, name: str, *, suite: str | None, mirror: str | None) -> AsyncIterator[Progress]:
         self.asked.append((name, suite, mirror))

@@ -152,7 +152,7 @@ def test_file(tmp_path: Path) -> None:
         ({"validate": True}, "don't match any configuration option: validate"),
         ({"debug": "yes"}, "Expected `bool`, got `str` - at `$.debug`"),
         ({"ip": "nowhere"}, "IP address is not correctly formatted: nowhere"),
-        ({"proxies": {"http-proxy": "x"}}, "registries are not asked yet"),
+        ({"proxies": {"socks": "x"}}, "unknown setting in proxies: 'socks'"),
         ("{", "invalid JSON"),
         ("[]", "must be a JSON object"),
     ],
