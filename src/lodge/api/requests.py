@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import field
 
-from lodge.spec.container import EndpointSettings, Limits, RestartPolicy, Settings
+from lodge.spec.container import EndpointSettings, Limits, PortBinding, RestartPolicy, Settings
 
 
 class ExecCreate(Settings):
@@ -34,9 +34,11 @@ class ExecStart(Settings):
 
 
 class Update(Limits):
-    """POST /containers/{name}/update."""
+    """POST /containers/{name}/update; ports and annotations are ours: no client of Docker sends them."""
 
     restart_policy: RestartPolicy | None = None
+    port_bindings: dict[str, list[PortBinding] | None] | None = None
+    annotations: dict[str, str] | None = None
 
 
 class VolumeCreate(Settings):

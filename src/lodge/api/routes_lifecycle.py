@@ -10,6 +10,7 @@ from lodge.api import bodies, create_request
 from lodge.api.call import Call, encode
 from lodge.api.requests import Update
 from lodge.api.router import Route
+from lodge.engine.models import NetworkChange
 from lodge.errors import Conflict, InvalidArgument, LodgeError
 from lodge.spec.container import ContainerConfig
 from lodge.spec.reference import Reference
@@ -18,6 +19,8 @@ _DEVICE_RATES = (
     "BlkioWeightDevice", "BlkioDeviceReadBps", "BlkioDeviceWriteBps", "BlkioDeviceReadIOps",
     "BlkioDeviceWriteIOps",
 )  # fmt: skip
+
+_NO_LIMITS = ("RestartPolicy", "PortBindings", "Annotations")
 
 
 def routes() -> list[Route]:
@@ -150,7 +153,7 @@ async def update(call: Call) -> None:
     if restart_policy is not None and not restart_policy.name:
         restart_policy = None
     limits: dict[str, Any] = msgspec.to_builtins(wanted)
-    limits = {name: limits[name] for name in given if name != "RestartPolicy"}
+    limits = {name: limits[name] for name in given if name not in _NO_LIMITS}
     if call.version < 55:
         limits = {name: value for name, value in limits.items() if name not in _DEVICE_RATES}
     if call.version < 40:
@@ -161,7 +164,10 @@ async def update(call: Call) -> None:
     limits = {
         name: value for name, value in limits.items() if value or name in ("PidsLimit", "OomKillDisable")
     }
-    warnings = await call.backend.containers.update(call.name, limits, restart_policy)
+    network = None
+    if wanted.port_bindings is not None or wanted.annotations:
+        network = NetworkChange(port_bindings=wanted.port_bindings, annotations=wanted.annotations)
+    warnings = await call.backend.containers.update(call.name, limits, restart_policy, network)
     call.reply({"Warnings": warnings or None})
 
 

@@ -156,6 +156,7 @@ NETWORK = (
     Flag("link-local-ip", LIST, "A link-local address of it"),
     Flag("mac-address", STRING, "Its MAC address"),
     Flag("link", kinds.LINK, "Link to a container, as name[:alias]"),
+    Flag("network-rate", STRING, "Limit its network, as egress=10mbit,ingress=5mbit"),
     Flag("add-host", kinds.EXTRA_HOST, "A line of its hosts file, as name:address"),
     Flag("dns", kinds.DNS, "A DNS server"),
     Flag("dns-option", LIST, "An option of the resolver"),

@@ -268,6 +268,13 @@ class Network(Struct, kw_only=True):
     predefined: bool = False
 
 
+class NetworkChange(Struct, kw_only=True):
+    """What a running container's network shall be from now on; None leaves it. The annotations are rates."""
+
+    port_bindings: dict[str, list[PortBinding] | None] | None = None
+    annotations: dict[str, str] | None = None
+
+
 class Member(Struct, kw_only=True):
     """A running container in a network, as `network inspect` lists it; addresses with prefix length."""
 

@@ -146,7 +146,9 @@ class FakeContainers:
     async def rename(self, name: str, new_name: str) -> None:
         self.asked.append(new_name)
 
-    async def update(self, name: str, limits: dict[str, Any], restart: RestartPolicy | None) -> list[str]:
+    async def update(
+        self, name: str, limits: dict[str, Any], restart: RestartPolicy | None, network: Any = None
+    ) -> list[str]:
         self.asked.append((limits, restart))
         return []
 

@@ -189,6 +189,10 @@ _NETWORK_FLAGS = ("network", "network-alias", "ip", "ip6", "link-local-ip", "mac
 
 def _take_networks(values: Values, config: dict[str, Any], host: dict[str, Any]) -> None:
     host["NetworkMode"] = "default"
+    if "network-rate" in values:
+        from lodge.cli.settings.networks import rates
+
+        host.setdefault("Annotations", {}).update(rates(values["network-rate"]))
     if any(flag in values for flag in _NETWORK_FLAGS):
         from lodge.cli.settings.networks import network_settings
 

@@ -53,6 +53,23 @@ def network_settings(values: Values) -> tuple[str, dict[str, dict[str, Any]]]:
     return mode, {name: endpoint for name, endpoint in endpoints.items() if endpoint or len(endpoints) > 1}
 
 
+def rates(text: str) -> dict[str, str]:
+    """The annotations of `egress=10mbit,ingress=5mbit`; one rate alone is for both."""
+    if "=" not in text:
+        return {"com.lodge.egress": _rate(text), "com.lodge.ingress": _rate(text)}
+    found: dict[str, str] = {}
+    for part in text.split(","):
+        name, _, rate = part.partition("=")
+        if name not in ("egress", "ingress"):
+            raise InvalidArgument(f"invalid network rate: {text}", hint="write egress=10mbit,ingress=5mbit")
+        found[f"com.lodge.{name}"] = _rate(rate)
+    return found
+
+
+def _rate(text: str) -> str:
+    return "" if text in ("0", "none", "unlimited") else text
+
+
 def _user_defined(name: str) -> bool:
     return name not in _PREDEFINED and not name.startswith("container:")
 

@@ -27,6 +27,30 @@ def parse_ports(
     return ports, bindings
 
 
+def changed_ports(
+    known: dict[str, Any], added: Sequence[str], removed: Sequence[str]
+) -> dict[str, list[dict[str, str]]]:
+    """PortBindings with some added and some taken away; InvalidArgument for one that is not published."""
+    bindings = {port: list(places or ()) for port, places in known.items()}
+    for text in removed:
+        for port, wanted in _bindings(_short_form(text) if "=" in text else text):
+            left = [place for place in bindings.get(port, ()) if not _same_place(place, wanted)]
+            if len(left) == len(bindings.get(port, ())):
+                raise InvalidArgument(f"port {text} is not published")
+            bindings[port] = left
+    for text in added:
+        for port, binding in _bindings(_short_form(text) if "=" in text else text):
+            if binding not in bindings.setdefault(port, []):
+                bindings[port].append(binding)
+    return {port: places for port, places in bindings.items() if places}
+
+
+def _same_place(place: dict[str, str], wanted: dict[str, str]) -> bool:
+    """Whether a binding is meant: by its port of the host and its address, where these are said."""
+    port, address = wanted["HostPort"], wanted["HostIp"]
+    return port in ("", place.get("HostPort")) and address in ("", place.get("HostIp"))
+
+
 def _short_form(text: str) -> str:
     """A `target=80,published=8080,protocol=udp` text in the writing of the others."""
     fields = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lodge.cli.command import ANY, Command, for_each
 from lodge.cli.container_flags import BLOCK_LIMITS, CPU_LIMITS, MEMORY_LIMITS, PIDS_LIMIT
-from lodge.cli.flags import BOOL, BYTES, INT, STRING, Flag
+from lodge.cli.flags import BOOL, BYTES, INT, LIST, STRING, Flag
 from lodge.client.engine import quote
 from lodge.client.failures import RefusedNotFound
 
@@ -84,12 +84,23 @@ def _update(ctx: Context, values: Values, names: list[str]) -> int:
     body = resources(values)
     if values["restart"]:
         body["RestartPolicy"] = restart_policy(values["restart"])
-    if not body:
+    if "network-rate" in values:
+        from lodge.cli.settings.networks import rates
+
+        body["Annotations"] = rates(values["network-rate"])
+    ports = "publish-add" in values or "publish-rm" in values
+    if not body and not ports:
         from lodge.errors import InvalidArgument
 
         raise InvalidArgument("you must provide one or more flags when using this command")
 
     def one(name: str) -> str:
+        if ports:
+            from lodge.cli.settings.ports import changed_ports
+
+            found = ctx.engine.call("GET", f"/containers/{quote(name)}/json")
+            bindings = found["HostConfig"].get("PortBindings") or {}
+            body["PortBindings"] = changed_ports(bindings, values["publish-add"], values["publish-rm"])
         answer = ctx.engine.call("POST", f"/containers/{quote(name)}/update", json=body)
         for warning in (answer or {}).get("Warnings") or ():
             ctx.err(warning)
@@ -133,7 +144,7 @@ RM = _verb(
 )
 WAIT = _verb("Wait until containers end, then print their exit codes", _wait)
 UPDATE = _verb(
-    "Change limits and restart policy of containers",
+    "Change limits, restart policy and published ports of containers",
     _update,
     _MANY,
     *CPU_LIMITS,
@@ -141,5 +152,8 @@ UPDATE = _verb(
     *BLOCK_LIMITS,
     *PIDS_LIMIT,
     Flag("restart", STRING, "What to do when it ends"),
+    Flag("publish-add", LIST, "Publish a further port while it runs, as -p of run"),
+    Flag("publish-rm", LIST, "Publish a port no more, as [[address:]port:]port[/protocol]"),
+    Flag("network-rate", STRING, "Limit its network, as egress=10mbit,ingress=5mbit; 0 for no limit"),
     Flag("kernel-memory", BYTES, "", hidden=True, refuses="Linux has no kernel memory limit any more"),
 )

@@ -10,6 +10,7 @@ from lodge.engine import names
 from lodge.engine.census import Resident
 from lodge.engine.containers.creation import write_links
 from lodge.engine.containers.news import announce
+from lodge.engine.models import NetworkChange
 from lodge.engine.networks import texts
 from lodge.engine.networks.attaching import Attachments
 from lodge.engine.parts import Parts
@@ -63,7 +64,12 @@ async def remove_link(parts: Parts, path: str) -> None:
 
 
 async def update(
-    parts: Parts, resident: Resident, given: dict[str, Any], restart: RestartPolicy | None
+    parts: Parts,
+    attachments: Attachments,
+    resident: Resident,
+    given: dict[str, Any],
+    restart: RestartPolicy | None,
+    network: NetworkChange | None = None,
 ) -> list[str]:
     """Change what is given (JSON members of Limits), keep the rest; all or nothing. Gives warnings."""
     async with resident.lock:
@@ -79,6 +85,10 @@ async def update(
                 raise InvalidArgument(
                     "Restart policy cannot be updated because AutoRemove is enabled for the container"
                 )
+        if network is not None:
+            from lodge.engine.networks import changing as wires
+
+            await wires.change(parts, attachments, container, network)
         host = _merged(container.wish.host, given)
         warnings = limits.check(host, parts.facts, update=True)
         if restart is not None and restart.name:

@@ -20,6 +20,7 @@ from lodge.engine.models import (
     Container,
     ExitResult,
     LogQuery,
+    NetworkChange,
     PathStat,
     ProcessTable,
     Pruned,
@@ -117,9 +118,16 @@ class Containers:
         """Give it another name."""
         await changing.rename(self._parts, self._attachments, self._find(name), new_name)
 
-    async def update(self, name: str, limits: dict[str, Any], restart: RestartPolicy | None) -> Many[str]:
-        """Change limits and restart policy; gives warnings."""
-        return await changing.update(self._parts, self._find(name), limits, restart)
+    async def update(
+        self,
+        name: str,
+        limits: dict[str, Any],
+        restart: RestartPolicy | None,
+        network: NetworkChange | None = None,
+    ) -> Many[str]:
+        """Change limits, restart policy and network; gives warnings."""
+        resident = self._find(name)
+        return await changing.update(self._parts, self._attachments, resident, limits, restart, network)
 
     async def top(self, name: str, arguments: str) -> ProcessTable:
         """Its processes."""

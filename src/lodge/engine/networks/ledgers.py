@@ -6,6 +6,7 @@ Imported when a network is first needed: it brings the network room with it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from ipaddress import ip_address, ip_network
 
 from lodge.engine.census import Census
 from lodge.engine.models import AddressRange, Network
@@ -17,14 +18,22 @@ from lodge.network.addresses import Lease, Ledger, Pool, SubnetWish
 from lodge.spec.container import EndpointSettings
 
 
-def open_ledger(settings: Settings, book: Book, census: Census, taken: Sequence[str]) -> Ledger:
-    """The ledger as rows have it: all networks, all addresses of living containers."""
+def open_ledger(
+    settings: Settings, book: Book, census: Census, taken: Sequence[str], *, down: bool
+) -> Ledger:
+    """The ledger as rows have it: all networks, all addresses of living containers.
+
+    When this engine's links were `down`, others may have taken the default bridge's subnet meanwhile: one
+    that was chosen is chosen anew then.
+    """
     pools = [Pool(base=one.base, size=one.size) for one in settings.network.pools]
     ledger = Ledger(pools, predefined.instance(settings))
+    bridge = book.named(predefined.BRIDGE)
+    if bridge is not None and down and not bridge.asked and _overlaps(bridge, taken):
+        bridge.subnets = []
     for network in book:
         if network.subnets:
             ledger.restore(network.id, [subnet_value(one) for one in network.subnets])
-    bridge = book.named(predefined.BRIDGE)
     if bridge is not None and not bridge.subnets:
         resolve(bridge, ledger, taken)
         book.save(bridge)
@@ -34,6 +43,13 @@ def open_ledger(settings: Settings, book: Book, census: Census, taken: Sequence[
             if known is not None and known.subnets:
                 ledger.hold(known.id, lease_of(endpoint))
     return ledger
+
+
+def _overlaps(network: Network, taken: Sequence[str]) -> bool:
+    """Whether others use addresses of a network."""
+    own = [ip_network(one.subnet) for one in network.subnets]
+    others = [ip_network(text, strict=False) for text in taken]
+    return any(one.version == other.version and one.overlaps(other) for one in own for other in others)
 
 
 def resolve(network: Network, ledger: Ledger, taken: Sequence[str]) -> None:
@@ -93,8 +109,6 @@ def _gateway(network: Network, address: str) -> str:
         return ""
     fitting = [one for one in network.subnets if (":" in one.subnet) == (":" in address)]
     if len(fitting) > 1:
-        from ipaddress import ip_address, ip_network
-
         fitting = [one for one in fitting if ip_address(address) in ip_network(one.subnet)]
     return fitting[0].gateway if fitting else ""
 

@@ -42,6 +42,7 @@ def whole(
     standing = places(parts, container)
     if published is None:
         published = ports.wanted(container.wish, bind_address(parts, standing)) if standing else ()
+    ports.check_distinct(published)
     return sandbox.plan(
         container,
         standing,

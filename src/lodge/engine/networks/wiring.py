@@ -97,7 +97,9 @@ class Wiring:
         hands, taken = await self._bridge.call(self._reach)
         from lodge.engine.networks.ledgers import open_ledger
 
-        self.ledger = open_ledger(self._settings, self._book, self._census, taken)
+        self.ledger = open_ledger(
+            self._settings, self._book, self._census, taken, down=not self._rows.fact(_OPEN)
+        )
         living = [
             found
             for each in self._census

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from lodge.errors import InvalidArgument
+from lodge.errors import Conflict, InvalidArgument
 from lodge.network.contract import Port
 from lodge.spec.container import PortBinding, Wish
 
@@ -50,6 +50,20 @@ def _one(number: int, protocol: str, place: PortBinding, address: str) -> Port:
         host_port=int(first or 0),
         host_last=int(last or 0),
     )
+
+
+def check_distinct(ports: Iterable[Port]) -> None:
+    """Conflict, in Docker's words, when two ports of a container want the same place on the host."""
+    seen: dict[tuple[str, int, str], int] = {}
+    for port in ports:
+        place = (port.host_ip or _ANY, port.host_port, port.protocol)
+        if (
+            port.host_port
+            and not port.host_last
+            and seen.setdefault(place, port.container_port) != (port.container_port)
+        ):
+            address = f"[{port.host_ip}]" if ":" in port.host_ip else port.host_ip or _ANY
+            raise Conflict(f"Bind for {address}:{port.host_port} failed: port is already allocated")
 
 
 def bound(ports: Iterable[Port]) -> dict[str, list[PortBinding]]:
