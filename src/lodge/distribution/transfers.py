@@ -107,6 +107,8 @@ class Transfers:
                 transfer.join(inbox)
                 if self._pool is None:
                     self._pool = ThreadPoolExecutor(self._most, "lodge-download")
+                if sum(not each.done.is_set() for each in self._running.values()) > self._most:
+                    transfer.tell(WAITING)
                 self._pool.submit(self._run, transfer, work)
             else:
                 transfer.join(inbox)
