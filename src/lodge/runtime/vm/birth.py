@@ -19,9 +19,15 @@ from lodge.runtime.vm.qemu.command import kernel_command_line
 
 _log = logging.getLogger(__name__)
 
+# A processor with help is up in well under a second, an emulated one in three when it is alone.
+_PATIENCE = {"kvm": 8.0}
 _BOOT_PATIENCE = 120.0
 _SAVE_PATIENCE = 120.0
 _MIB = 1 << 20
+
+
+class NoBoot(StartFailed):
+    """A kernel did not come up in time, or the hypervisor refused to begin."""
 
 
 class Birth(Struct):
@@ -48,6 +54,9 @@ def ways(root: str, wish: Wish, base: Base) -> Iterator[Birth]:
         if not frozen.ready:
             frozen.make(lambda memory, state: _freeze(wish, base, memory, state), wish.memory * _MIB)
         yield Birth(lambda: _copy(frozen, wish, base), warm=True, frozen=frozen)
+    except NoBoot:
+        # One that stays would not come up either.
+        raise
     except (LodgeError, OSError) as error:
         _log.warning("no machine to copy can be made (%s): this one boots by itself", error)
     yield Birth(lambda: _boot(wish, base), warm=False)
@@ -56,11 +65,11 @@ def ways(root: str, wish: Wish, base: Base) -> Iterator[Birth]:
 def _boot(wish: Wish, base: Base) -> Machine:
     machine = Machine(wish, base)
     try:
-        machine.porter.await_ready(_BOOT_PATIENCE)
+        machine.porter.await_ready(_PATIENCE.get(wish.accelerator, _BOOT_PATIENCE))
     except MachineGone as error:
         text = machine.complaint() or str(error)
         machine.close()
-        raise StartFailed(f"the machine did not come up: {text}", hint=error.hint) from error
+        raise NoBoot(f"the machine did not come up: {text}", hint=error.hint) from error
     return machine
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import platform
 import secrets
 import time
 from collections.abc import Iterator, Sequence
@@ -23,6 +24,7 @@ from lodge.runtime.vm.parts import image
 from lodge.runtime.vm.porter_link import MachineGone
 from lodge.runtime.vm.program import GuestProgram
 from lodge.runtime.vm.protocol import Answer, Kind, Stage
+from lodge.runtime.vm.qemu import providers
 from lodge.runtime.vm.qemu.process import find_program
 from lodge.runtime.vm.shares import serve
 from lodge.runtime.vm.streams import open_streams
@@ -85,22 +87,32 @@ class VmDwelling:
         base = bases.find(self._root)
         resources = self._config.linux.resources if self._config.linux else None
         user = cells.user_of(self._identity)
-        cage = cells.Hypervisor(self._place, base.directory, user)
+        cage = cells.Hypervisor(self._place, base.directory, user, ["/dev/kvm"])
         porter = cells.Porter(self._place, user, self._compiled(cells.porter_filter()))
         self._make_group(resources)
         disk = os.open(image.disk(self._root, self._files.layers), os.O_RDONLY | os.O_CLOEXEC)
         try:
-            wish = Wish(
-                program=find_program("x86_64"),
-                accelerator="tcg",
-                memory=sizes.memory(resources, memory_total()),
-                processors=sizes.processors(resources, cpu_count(), emulated=True),
-                image=disk,
-                namespaces=cells.NAMESPACES,
-                enter_cage=cells.in_group(self._cgroup.enter, cage.enter),
-                enter_cell=cells.in_group(self._cgroup.enter, porter.enter),
-            )
-            return self._first_that_lives(birth.ways(self._root, wish, base))
+            for accelerator in providers.choose(self._root):
+                emulated = accelerator == "tcg"
+                wish = Wish(
+                    program=find_program(platform.machine()),
+                    accelerator=accelerator,
+                    memory=sizes.memory(resources, memory_total()),
+                    processors=sizes.processors(resources, cpu_count(), emulated=emulated),
+                    image=disk,
+                    namespaces=cells.NAMESPACES,
+                    enter_cage=cells.in_group(self._cgroup.enter, cage.enter),
+                    enter_cell=cells.in_group(self._cgroup.enter, porter.enter),
+                )
+                try:
+                    return self._first_that_lives(birth.ways(self._root, wish, base))
+                except birth.NoBoot as error:
+                    if emulated:
+                        raise
+                    # The probe's few instructions ran, a kernel does not: nobody else shall wait for that.
+                    reason = f"a guest kernel does not come up with it: {error.message}"
+                    providers.condemn(self._root, accelerator, reason)
+            raise StartFailed("no accelerator is left to start a machine with")
         finally:
             os.close(disk)
 

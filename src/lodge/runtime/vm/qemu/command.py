@@ -82,7 +82,12 @@ def _board(machine: Machine) -> Iterator[str]:
     if accelerator == "tcg":
         threads = "multi" if machine.processors > 1 else "single"
         accelerator = f"tcg,thread={threads},tb-size={_TRANSLATIONS_MB}"
-    yield from ("-accel", accelerator, "-cpu", "max" if machine.accelerator == "tcg" else "host")
+    yield from (
+        "-accel",
+        accelerator,
+        "-cpu",
+        "max" if machine.accelerator == "tcg" else "host,arch-capabilities=off",
+    )
     yield from ("-smp", str(machine.processors), "-m", f"{machine.memory}M", "-object")
     size = f"id=memory,size={machine.memory}M"
     if machine.memory_file < 0:
