@@ -12,8 +12,9 @@ import errno
 import os
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct
 
 from lodge.archive import header, whiteouts
 from lodge.archive.beneath import Beneath, clean
@@ -32,8 +33,7 @@ _LINK_FARM: Final = b".wh..wh.plnk"
 Owner = tuple[int, int]
 
 
-@dataclass(slots=True)
-class Options:
+class Options(Struct):
     """What an extraction may do, and its limits.
 
     `whiteouts` None takes `.wh.` names literally. `owner` maps the archive's uid and gid to those on disk.
@@ -52,8 +52,7 @@ class Options:
     most_members: int = 1 << 32
 
 
-@dataclass(slots=True)
-class Extracted:
+class Extracted(Struct):
     """What came of it: members and bytes of files; and what only the layers below can complete.
 
     `implicit` are directories made only because something lies in them; `missing_links` (path, target) are
@@ -62,9 +61,9 @@ class Extracted:
 
     members: int = 0
     size: int = 0
-    implicit: list[bytes] = field(default_factory=list)
-    missing_links: list[tuple[bytes, bytes]] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
+    implicit: list[bytes] = []
+    missing_links: list[tuple[bytes, bytes]] = []
+    warnings: list[str] = []
     names_root: bool = False
 
 

@@ -10,8 +10,9 @@ import errno
 import os
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct
 
 from lodge.archive import header, whiteouts
 from lodge.archive.header import Member
@@ -33,8 +34,7 @@ _SKIPPED_XATTRS: Final = ("security.selinux", "trusted.overlay.", "user.overlay.
 Owner = tuple[int, int]
 
 
-@dataclass(slots=True)
-class TreeOptions:
+class TreeOptions(Struct):
     """How a tree is written.
 
     `prefix` goes in front of every name ("name/"); with one, the root itself is a member too. `owner` maps
@@ -50,7 +50,7 @@ class TreeOptions:
     user_xattrs: bool = False
     precise: bool = False
     xattrs: bool = True
-    skipped: list[bytes] = field(default_factory=list)
+    skipped: list[bytes] = []
 
 
 def write_tree(root: int, write: Write, options: TreeOptions | None = None) -> None:

@@ -44,6 +44,11 @@ class TarWriter:
         self._owed -= len(piece)
         self._put(piece)
 
+    def beside(self, size: int) -> None:
+        """Let `size` bytes of the payload be written by somebody else, past `write`, when this returns."""
+        self.flush()
+        self._owed -= size
+
     def end(self, member: Member) -> None:
         """Fill up the payload: with zeros for what the file has lost meanwhile, and to a whole block."""
         while self._owed:

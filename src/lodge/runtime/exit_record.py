@@ -15,6 +15,8 @@ MONITOR_SOCKET = "monitor.sock"
 MONITOR_RECORD = "monitor.json"
 EXIT_RECORD = "exit.json"
 
+_LONGEST_STAT = 4096
+
 
 class ProcessIdentity(Struct, frozen=True, kw_only=True):
     """A process, not to be confused with a later one of the same pid: `start` as in /proc/PID/stat."""
@@ -69,11 +71,14 @@ _exit_decoder = msgspec.json.Decoder(ExitRecord)
 def start_time(pid: int) -> int:
     """When a process started, in clock ticks since boot; ProcessLookupError when there is none."""
     try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            # The name in parentheses may hold anything, parentheses included.
-            return int(file.read().rpartition(b")")[2].split()[19])
+        fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         raise ProcessLookupError(f"no process {pid}") from None
+    try:
+        # The name in parentheses may hold anything, parentheses included.
+        return int(os.read(fd, _LONGEST_STAT).rpartition(b")")[2].split()[19])
+    finally:
+        os.close(fd)
 
 
 def write_record(state_dir: str, name: str, record: MonitorRecord | ExitRecord) -> None:

@@ -81,6 +81,7 @@ def rehearse(directory: str, wings: Wings) -> None:
             set_pdeathsig(0)
             set_child_subreaper(False)
             _play(directory, wings)
+            wings.rehearse()
     finally:
         for name in os.listdir(directory):
             os.unlink(os.path.join(directory, name))

@@ -24,7 +24,7 @@ from lodge.kernel import sockets
 from lodge.kernel.process import close_range, set_pdeathsig, set_title
 from lodge.runtime.files.worker import become_worker
 from lodge.runtime.jobs import CONTROL_FD, FILES, MONITOR, READY, Settings
-from lodge.runtime.monitor.birth import become_monitor, ignore_signals
+from lodge.runtime.monitor.birth import Birth, ignore_signals
 from lodge.runtime.monitor.cell import Cell
 from lodge.runtime.monitor.wings import Wings
 from lodge.runtime.rehearsal import rehearse
@@ -101,12 +101,13 @@ def _wait_and_work(control: socket.socket, taken: int, wings: Wings) -> NoReturn
             os.close(taken)
 
         cell = wings.cell(leave)
+        birth = Birth(lambda order: wings.dwelling(order, cell), lambda: os.close(taken))
         job, fds = sockets.receive(control, 1, 4)
         if not job or os.getppid() != parent:
             os._exit(0)
         os.write(taken, b"t")
         control.close()
-        _work(job, fds, wings, cell, taken)
+        _work(job, fds, birth, cell)
     except Exception:
         # For whoever reads the daemon's standard error; a monitor has none any more.
         sys.excepthook(*sys.exc_info())
@@ -114,12 +115,12 @@ def _wait_and_work(control: socket.socket, taken: int, wings: Wings) -> NoReturn
         os._exit(1)
 
 
-def _work(job: bytes, fds: list[int], wings: Wings, cell: Cell | None, taken: int) -> None:
+def _work(job: bytes, fds: list[int], birth: Birth, cell: Cell | None) -> None:
     if len(fds) != 1:
         return
     sock = socket.socket(fileno=fds[0])
     if job == MONITOR:
-        become_monitor(sock, lambda order: wings.dwelling(order, cell), lambda: os.close(taken))
+        birth.become_monitor(sock)
     if cell is not None:
         cell.dismiss()
     if job == FILES:

@@ -1,4 +1,8 @@
-"""Things on their way out: renamed into one directory at once, deleted by a thread in its own time."""
+"""Things on their way out: renamed into one directory at once, deleted by threads in their own time.
+
+Two, since the kernel needs a processor for long to let go of a large file. They stay for a moment after
+their work: removals often come in rows.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,13 @@ import errno
 import itertools
 import os
 import threading
+import time
+from collections import deque
 
 from lodge.archive.removal import remove_large_tree, remove_tree
+
+_WORKERS = 2
+_LINGER = 1.0
 
 
 class Trash:
@@ -20,9 +29,12 @@ class Trash:
         self._run_name = os.urandom(6).hex()
         self._names = itertools.count()
         self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
-        self._again = False
-        self._closed = threading.Event()
+        self._news = threading.Condition(self._lock)
+        self._waiting: deque[str] = deque()
+        self._going: set[str] = set()
+        self._workers = 0
+        self._idle = 0
+        self._closed = False
         self.failures: list[OSError] = []
 
     def throw(self, path: str) -> bool:
@@ -40,7 +52,8 @@ class Trash:
                 raise
             self._delete_in_place(path)
             return True
-        self.empty()
+        with self._lock:
+            self._put(name)
         return True
 
     @staticmethod
@@ -55,40 +68,65 @@ class Trash:
     def empty(self) -> None:
         """Start deleting what is there, in the background; returns at once."""
         with self._lock:
-            self._again = True
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="lodge-store-trash", daemon=True)
-                self._thread.start()
+            known = {*self._waiting, *self._going}
+            for name in os.listdir(self._directory):
+                if name not in known:
+                    self._put(name)
 
     def wait(self) -> None:
         """Return when the trash that was thrown before the call is gone."""
         with self._lock:
-            thread = self._thread
-        if thread is not None:
-            thread.join()
+            while (self._waiting and not self._closed) or self._going:
+                self._news.wait()
 
     def close(self) -> None:
-        """Stop after the thing that is being deleted; the rest goes when the store is opened again."""
-        self._closed.set()
+        """Stop after what is being deleted; the rest goes when the store is opened again."""
+        with self._lock:
+            self._closed = True
+            self._news.notify_all()
         self.wait()
 
+    def _put(self, name: str) -> None:
+        """With the lock: have it deleted by a worker that is idle, or by a new one."""
+        if self._closed:
+            return
+        self._waiting.append(name)
+        if self._idle:
+            self._news.notify_all()
+        elif self._workers < _WORKERS:
+            self._workers += 1
+            threading.Thread(target=self._work, name="lodge-store-trash", daemon=True).start()
+
     def _work(self) -> None:
-        while True:
-            with self._lock:
-                if not self._again or self._closed.is_set():
-                    self._thread = None
-                    return
-                self._again = False
-            directory = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        while (name := self._take()) is not None:
             try:
-                for name in os.listdir(directory):
-                    if self._closed.is_set():
-                        break
-                    try:
-                        # SAFETY: only what lies in the trash, by its descriptor.
-                        remove_large_tree(name, directory)
-                    except OSError as error:
-                        # It stays for the next time: a leak of disk space, said out loud, and no more.
-                        self.failures = [*self.failures[-9:], error]
-            finally:
-                os.close(directory)
+                self._delete(name)
+            except OSError as error:
+                # It stays for the next time: a leak of disk space, said out loud, and no more.
+                self.failures = [*self.failures[-9:], error]
+            with self._lock:
+                self._going.discard(name)
+                self._news.notify_all()
+
+    def _take(self) -> str | None:
+        """The next name; None when none has come for a while."""
+        with self._lock:
+            self._idle += 1
+            end = time.monotonic() + _LINGER
+            while not self._waiting and not self._closed and (left := end - time.monotonic()) > 0:
+                self._news.wait(left)
+            self._idle -= 1
+            if self._closed or not self._waiting:
+                self._workers -= 1
+                return None
+            name = self._waiting.popleft()
+            self._going.add(name)
+            return name
+
+    def _delete(self, name: str) -> None:
+        directory = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            # SAFETY: only what lies in the trash, by its descriptor.
+            remove_large_tree(name, directory)
+        finally:
+            os.close(directory)

@@ -17,7 +17,7 @@ from typing import Any
 from lodge.errors import Conflict, StartFailed
 from lodge.kernel.process import pidfd_open
 from lodge.runtime.contract import StdioRequest, Streams
-from lodge.runtime.monitor.birth import become_monitor, ignore_signals
+from lodge.runtime.monitor.birth import Birth, ignore_signals
 from lodge.runtime.monitor.order import config_of
 from lodge.runtime.program import ChildProgram
 from lodge.spec.runtime import Process, Resources, RuntimeConfig
@@ -144,4 +144,4 @@ def _open_gate(gate: int, error: int, process: Process) -> None:
 if __name__ == "__main__":
     settings = SimpleNamespace(sock=socket.socket(fileno=int(sys.argv[1])))
     ignore_signals()
-    become_monitor(settings.sock, lambda order: PlainDwelling(config_of(order)), lambda: None)
+    Birth(lambda order: PlainDwelling(config_of(order)), lambda: None).become_monitor(settings.sock)

@@ -5,17 +5,20 @@ import sys
 
 # Packages outside of lodge. Each is paid for by every machine that runs a container: add with a reason.
 BUDGET = {
-    "abc", "array", "ast", "atexit", "bz2", "codecs", "collections", "contextlib", "copy", "copyreg",
-    "ctypes", "dataclasses", "datetime", "decimal", "dis", "enum", "errno", "fcntl", "functools", "gc",
-    "genericpath", "heapq", "importlib", "inspect", "io", "isal", "itertools", "keyword", "linecache",
-    "lzma", "math", "msgspec", "numbers", "opcode", "operator", "os", "platform", "posixpath", "re",
+    "abc", "array", "atexit", "bz2", "codecs", "collections", "contextlib", "copy", "copyreg",
+    "ctypes", "datetime", "decimal", "enum", "errno", "fcntl", "functools", "gc",
+    "genericpath", "heapq", "importlib", "io", "isal", "itertools", "keyword", "linecache",
+    "lzma", "math", "msgspec", "numbers", "operator", "os", "platform", "posixpath", "re",
     "reprlib", "resource", "select", "selectors", "signal", "socket", "stat", "struct", "termios",
-    "textwrap", "token", "tokenize", "types", "typing", "typing_extensions", "uuid", "warnings", "weakref",
+    "textwrap", "types", "typing", "uuid", "warnings", "weakref",
     "zlib", "zstandard",
 }  # fmt: skip
 ROOMS = frozenset(("archive", "errors", "kernel", "runtime", "spec"))
 
-LIST = "import sys; sys.path[:0] = {path!r}; import lodge.runtime.zygote; print(*sorted(sys.modules))"
+LIST = (
+    "import sys; sys.path[:0] = {path!r}; sys.modules['typing_extensions'] = None;"
+    " import lodge.runtime.zygote; del sys.modules['typing_extensions']; print(*sorted(sys.modules))"
+)
 
 
 def loaded() -> set[str]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from lodge.engine.images.catalog import Found
 from lodge.engine.models import Progress
 from lodge.engine.parts import Parts
-from lodge.engine.pipes import Outflow, pipe_out
+from lodge.engine.pipes import Outflow, pipe_out, send_file
 from lodge.errors import InvalidArgument, NotFound
 from lodge.spec.platform import Platform
 from lodge.spec.reference import Reference
@@ -63,7 +63,12 @@ async def save(parts: Parts, names: list[str], platform: str | None) -> Outflow:
 
     def work(fd: int) -> None:
         with os.fdopen(fd, "wb", buffering=1 << 20) as out:
-            parts.store.archives.save([(f.target, n) for f, n in wanted], out.write, chosen)
+
+            def send(blob: int, size: int) -> None:
+                out.flush()
+                send_file(fd, blob, size)
+
+            parts.store.archives.save([(f.target, n) for f, n in wanted], out.write, chosen, send)
 
     for found, _ in wanted:
         parts.events.publish("image", "save", found.image.id, {"name": found.image.id})

@@ -22,6 +22,8 @@ from lodge.kernel.cgroups.v1_stats import read_stats
 from lodge.kernel.syscalls import check, libc
 from lodge.spec.runtime import DeviceRule, Memory, Resources
 
+# Controllers whose groups take settings from their parents.
+_INHERITED = frozenset(("cpuset", "memory"))
 _FREEZE_SECONDS = 5.0
 _KILL_SECONDS = 10.0
 _EFD_CLOEXEC_NONBLOCK = os.O_CLOEXEC | os.O_NONBLOCK
@@ -82,7 +84,9 @@ class V1Hierarchy:
         """Make one directory, and its parents when they are missing; False when it was there."""
         directory = mount.directory + path
         parent = os.path.dirname(path)
-        if parent != "/" and (key := mount.directory + parent) not in self._ready:
+        key = mount.directory + parent
+        # Of other controllers the mkdir itself tells whether the parent is there.
+        if parent != "/" and _INHERITED & set(mount.controllers) and key not in self._ready:
             self._prepare(mount, parent)
             self._ready.add(key)
         try:
@@ -90,7 +94,6 @@ class V1Hierarchy:
         except FileExistsError:
             return False
         except FileNotFoundError:
-            # The parent was there before, and somebody has removed it since.
             self._prepare(mount, parent)
             os.mkdir(directory, 0o755)
         if parent == "/" and "cpuset" in mount.controllers:

@@ -37,35 +37,40 @@ def detach(name: str) -> None:
     set_name(name)
 
 
-def serve(sock: socket.socket, make_dwelling: MakeDwelling, settled: Callable[[], None]) -> None:
-    """Be the monitor that talks on this socket, until all is over."""
-    loop = Loop()
-    keeper = Keeper(loop, make_dwelling, settled)
-    loop.on_child(keeper.reap)
-    keeper.serve(sock)
-    try:
-        loop.run()
-    except Exception as error:
-        try:
-            keeper.give_up(error)
-        except Exception as second:
-            keeper.give_up(second)
-        loop.run()
+class Birth:
+    """A monitor that is not one yet: what needs no order is made when this is. `settled` as in `Keeper`."""
 
-
-def become_monitor(sock: socket.socket, make_dwelling: MakeDwelling, settled: Callable[[], None]) -> NoReturn:
-    """Turn this process, a fresh fork, into a monitor; it ends here. `settled` as in `Keeper`."""
-    status = 1
-    try:
-        detach("lodge-monitor")
-        set_child_subreaper(True)
-
+    def __init__(self, make_dwelling: MakeDwelling, settled: Callable[[], None]) -> None:
         def named(order: SealedLaunch) -> Dwelling:
+            # After the order was passed on: nobody waits for a name.
+            dwelling = make_dwelling(order)
             set_title(["lodge-monitor", order.id[:_SHORT]])
-            return make_dwelling(order)
+            return dwelling
 
-        serve(sock, named, settled)
-        status = 0
-    finally:
-        # Never return into the code of the zygote, never run its exit handlers.
-        os._exit(status)
+        self._loop = Loop()
+        self._keeper = Keeper(self._loop, named, settled)
+
+    def become_monitor(self, sock: socket.socket) -> NoReturn:
+        """Turn this process, a fresh fork, into the monitor that talks on this socket; it ends here."""
+        status = 1
+        try:
+            detach("lodge-monitor")
+            set_child_subreaper(True)
+            self._loop.on_child(self._keeper.reap)
+            self._keeper.serve(sock)
+            self._run()
+            status = 0
+        finally:
+            # Never return into the code of the zygote, never run its exit handlers.
+            os._exit(status)
+
+    def _run(self) -> None:
+        """Until all is over."""
+        try:
+            self._loop.run()
+        except Exception as error:
+            try:
+                self._keeper.give_up(error)
+            except Exception as second:
+                self._keeper.give_up(second)
+            self._loop.run()

@@ -134,7 +134,7 @@ def _live(
         hooks = HookRunner(None, State(OCI_VERSION, "", "creating", 0, ""))
         trees = build(pattern, place, channel, hooks)
         channel.send(Prepared())
-        _rehearse(make_dwelling, pattern, trees)
+        rehearse(make_dwelling, pattern)
         order, streams = wait_for(Link(sock, _order_decoder))
         sock.setblocking(True)
         stdio = StdioRequest(terminal=order.terminal, window=order.window)
@@ -150,11 +150,11 @@ def _live(
         os._exit(1)
 
 
-def _rehearse(make_dwelling: MakeDwelling, pattern: Pattern, trees: tuple[int, ...]) -> None:
+def rehearse(make_dwelling: MakeDwelling, pattern: Pattern) -> None:
     """Read and plan an order that nobody gave.
 
     Python writes to all that it touches, and each page that it writes to first is a page fault: what is
     faulted in now will not be later, when somebody waits.
     """
     text = encode(SealedLaunch(request=0, id="-", bundle="/", state_dir="/", config=Raw(pattern.text)))
-    make_dwelling(_order_decoder.decode(text)).fitting(StdioRequest(inherit=(0, 1, 2)), pattern, trees)
+    make_dwelling(_order_decoder.decode(text)).fitting(StdioRequest(inherit=(0, 1, 2)), pattern, ())

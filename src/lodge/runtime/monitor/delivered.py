@@ -18,6 +18,8 @@ from lodge.runtime.contract import StdioRequest
 from lodge.runtime.messages import SealedLaunch
 from lodge.runtime.monitor.cell import Cell
 from lodge.runtime.monitor.midwife import Midwife
+from lodge.runtime.monitor.order import Outline
+from lodge.runtime.process.control_group import clear_cgroup
 from lodge.runtime.process.dwelling import ProcessDwelling
 from lodge.runtime.program import ChildProgram
 from lodge.spec.runtime import Process, Resources
@@ -35,7 +37,7 @@ class DeliveredDwelling:
         cell: Cell | None,
         call_midwife: Callable[[], Midwife],
         cgroup: Cgroup,
-        limited: bool,
+        outline: Outline,
         make_whole: Callable[[], ProcessDwelling],
     ) -> None:
         self._order = order
@@ -43,7 +45,7 @@ class DeliveredDwelling:
         self._call_midwife = call_midwife
         self._midwife: Midwife | None = None
         self._cgroup = cgroup
-        self._limited = limited
+        self._outline = outline
         self._make_whole = make_whole
         self._whole_dwelling: ProcessDwelling | None = None
         self._init: ChildProgram | None = None
@@ -111,7 +113,7 @@ class DeliveredDwelling:
     def oom_event_fd(self) -> int | None:
         """Readable when memory ran out; None without a limit, or where the kernel can't tell."""
         try:
-            return self._cgroup.oom_event_fd() if self._limited else None
+            return self._cgroup.oom_event_fd() if self._outline.limits_memory else None
         except OSError:
             return None
 
@@ -123,7 +125,10 @@ class DeliveredDwelling:
             self._dismiss_cell()
         elif not self._init.ended:
             self._end_init(self._init)
-        self._whole().remove()
+        if self._outline.ends_with_hooks:
+            self._whole().remove()
+        else:
+            clear_cgroup(self._cgroup)
 
     def _end_init(self, init: ChildProgram) -> None:
         try:

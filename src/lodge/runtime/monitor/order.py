@@ -32,10 +32,20 @@ class _LinuxOutline(Struct, rename="camel"):
     namespaces: list[Namespace] = []
 
 
+class _HooksOutline(Struct):
+    poststop: list[msgspec.Raw] = []
+
+
 class Outline(Struct):
     """The part of a config that a monitor itself needs."""
 
     linux: _LinuxOutline | None = None
+    hooks: _HooksOutline | None = None
+
+    @property
+    def ends_with_hooks(self) -> bool:
+        """Whether something is to be run when the container has ended."""
+        return self.hooks is not None and bool(self.hooks.poststop)
 
     @property
     def cgroups_path(self) -> str:

@@ -9,7 +9,7 @@ from lodge.kernel.cgroups import Hierarchy, detect
 from lodge.runtime.contract import Dwelling
 from lodge.runtime.jobs import Settings
 from lodge.runtime.messages import PROCESS_WING, VM_WING, SealedLaunch
-from lodge.runtime.monitor.cell import Cell
+from lodge.runtime.monitor.cell import Cell, rehearse
 from lodge.runtime.monitor.delivered import DeliveredDwelling
 from lodge.runtime.monitor.foreign import complete
 from lodge.runtime.monitor.midwife import Midwife
@@ -48,6 +48,11 @@ class Wings:
         place = self._settings.exec_root
         return Cell.fork(self._pattern, place, lambda order: self._process(order, for_parent=False), leave)
 
+    def rehearse(self) -> None:
+        """Plan what every usual container needs, without making any of it."""
+        if self._pattern is not None:
+            rehearse(lambda order: self._process(order, for_parent=False), self._pattern)
+
     def dwelling(self, order: SealedLaunch, cell: Cell | None) -> Dwelling:
         """A dwelling for an order; for a monitor, which owns the cell."""
         if order.runtime != PROCESS_WING:
@@ -64,7 +69,7 @@ class Wings:
             cell,
             self._call_midwife,
             group,
-            outline.limits_memory,
+            outline,
             lambda: self._process(order, for_parent=False),
         )
 

@@ -13,7 +13,7 @@ from lodge.kernel import mount as m
 from lodge.kernel import namespaces as ns
 from lodge.kernel import paths
 from lodge.kernel.cgroups import Cgroup
-from lodge.runtime.process.mounts import BindMount, MountFilesystem, propagate
+from lodge.runtime.process.mounts import BindMount, MountFilesystem, propagate, set_attributes
 from lodge.runtime.process.operation import Operation, Site
 from lodge.spec.runtime import Mount
 
@@ -72,8 +72,7 @@ class MountCgroupsV1(Operation, frozen=True):
                 if self.private:
                     self._mount(top, name, options)
                 else:
-                    bound = BindMount(f"{self.destination}/{name}", directory, m.MountOptions(self.flags))
-                    bound.perform(site)
+                    _bind(directory, top, name, self.flags)
                 for alias in options.split(",") if "," in name else ():
                     os.symlink(name, alias, dir_fd=top)
             if self.flags & m.MS_RDONLY:
@@ -88,6 +87,16 @@ class MountCgroupsV1(Operation, frozen=True):
             m.mount("cgroup", paths.fd_path(target), "cgroup", self.flags, options)
         finally:
             os.close(target)
+
+
+def _bind(source: str, top: int, name: str, flags: int) -> None:
+    """Show a directory of the host, closed for writing before anybody can see it."""
+    tree = m.open_tree(m.AT_FDCWD, source, m.OPEN_TREE_CLONE | m.OPEN_TREE_CLOEXEC)
+    try:
+        set_attributes(tree, m.MountOptions(flags))
+        m.move_mount(tree, "", top, name, m.MOVE_MOUNT_F_EMPTY_PATH)
+    finally:
+        os.close(tree)
 
 
 def plan_cgroup_mount(mount: Mount, options: m.MountOptions, cgroup: Cgroup, *, private: bool) -> Operation:

@@ -9,7 +9,7 @@ from lodge.spec.descriptor import Descriptor
 from lodge.spec.platform import Platform
 from lodge.store.archives.build import Builder
 from lodge.store.archives.load import LoadedImage, Loader, LoadProgress
-from lodge.store.archives.save import Saver, Wanted, Write
+from lodge.store.archives.save import Saver, Send, Wanted, Write
 from lodge.store.content import Content
 from lodge.store.images import Images, ResolvedImage
 from lodge.store.layers import Layers
@@ -42,10 +42,12 @@ class Archives:
         with disk_full_is_exhausted("the archive can't be loaded"):
             return self._loader.load(stream, progress)
 
-    def save(self, wanted: Wanted, write: Write, platform: Platform | None = None) -> None:
+    def save(
+        self, wanted: Wanted, write: Write, platform: Platform | None = None, send: Send | None = None
+    ) -> None:
         """Write images as one archive, an OCI layout and a docker-archive at once; see `Saver.save`."""
         with self._leases.hold():
-            self._saver.save(wanted, write, platform)
+            self._saver.save(wanted, write, platform, send)
 
     def import_tar(
         self,

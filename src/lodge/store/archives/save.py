@@ -1,7 +1,7 @@
 """Saving images as one archive that is an OCI layout and a docker-archive at once, as Docker writes since 25.
 
-Blobs go out as they are in the store. An index goes with all its manifests that are here; one that is not all
-here is written for the platforms that are.
+Blobs go out as they are in the store; who loads them checks them. An index goes with all its manifests that
+are here; one that is not all here is written for the platforms that are.
 """
 
 from __future__ import annotations
@@ -24,6 +24,11 @@ from lodge.store.images import Images, ResolvedImage
 from lodge.store.references import CONTAINERD_NAME, NAME
 
 Write = Callable[[bytes], object]
+Send = Callable[[int, int], object]
+"""Writes a file (its descriptor, and its size) to where `Write` goes, without this process reading it."""
+
+# Smaller blobs are gathered into larger writes.
+_WORTH_SENDING = 64 << 10
 Wanted = Sequence[tuple[Descriptor, Sequence[str]]]
 """Each image's target, and the canonical names to save it under."""
 
@@ -35,7 +40,7 @@ class Saver:
         self._content = content
         self._images = images
 
-    def save(self, wanted: Wanted, write: Write, platform: Platform | None) -> None:
+    def save(self, wanted: Wanted, write: Write, platform: Platform | None, send: Send | None = None) -> None:
         """Write all of `wanted`; each blob once. With a platform only its manifest of an index is taken.
 
         Raises NotFound (a blob or the platform is not here), Unsupported (the host image), and whatever
@@ -55,7 +60,7 @@ class Saver:
             images.append((image, names))
         _write_layout(writer, entries, images)
         for digest, size in sorted(blobs.items()):
-            self._write_blob(writer, Digest(digest), size)
+            self._write_blob(writer, Digest(digest), size, send)
         writer.finish()
 
     def _collect(self, target: Descriptor, blobs: dict[str, int]) -> None:
@@ -70,13 +75,18 @@ class Saver:
                 if not descriptor.urls or self._content.exists(descriptor.id):
                     blobs[descriptor.digest] = self._content.stat(descriptor.id)
 
-    def _write_blob(self, writer: TarWriter, digest: Digest, size: int) -> None:
+    def _write_blob(self, writer: TarWriter, digest: Digest, size: int, send: Send | None) -> None:
         member = Member(f"blobs/{digest.algorithm}/{digest.hex}".encode(), REGULAR, size=size)
-        with self._content.open(digest) as reader:
-            writer.begin(member)
-            while piece := reader.read(CHUNK):
-                writer.data(piece)
-            writer.end(member)
+        writer.begin(member)
+        if send is not None and size >= _WORTH_SENDING:
+            with self._content.open_unchecked(digest) as file:
+                writer.beside(size)
+                send(file.fileno(), size)
+        else:
+            with self._content.open(digest) as reader:
+                while piece := reader.read(CHUNK):
+                    writer.data(piece)
+        writer.end(member)
 
 
 def _write_layout(
