@@ -6,5 +6,6 @@ from bench.rows import lifecycle as lifecycle
 from bench.rows import logs as logs
 from bench.rows import many as many
 from bench.rows import memory as memory
+from bench.rows import names as names
 from bench.rows import registry as registry
 from bench.rows import restart as restart
