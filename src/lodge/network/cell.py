@@ -32,6 +32,22 @@ class Cell:
         if space is not None:
             space.close()
 
+    def settle(self, *, hold: bool) -> None:
+        """Somebody lives in it now; `hold` keeps its descriptor, so that it can be buried in its time."""
+        if self.space is not None and hold:
+            self.space.sock.close()
+        else:
+            self.close()
+
+    def give_up(self) -> int:
+        """The namespace's descriptor, for whoever buries it; -1 when it is not held."""
+        space, self.space = self.space, None
+        if space is None:
+            return -1
+        space.sock.close()
+        fd, space.fd = space.fd, -1
+        return fd
+
     def holder(self, version: int) -> Endpoint | None:
         """The endpoint that has the default route: ports lead to it."""
         for endpoint in self.sandbox.endpoints:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import errno
+import resource
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 
 from lodge.errors import NotFound
 from lodge.kernel.netlink import links
-from lodge.network import host, naming, ports, settings
+from lodge.network import host, ports, settings
 from lodge.network.cell import Cell
 from lodge.network.contract import Bandwidth, Endpoint, Network, Port, Sandbox, Settings
 from lodge.network.ears import Ears
 from lodge.network.firewall.facts import Fact
 from lodge.network.firewall.wall import Wall
+from lodge.network.graves import Graves
 from lodge.network.interfaces import Interfaces
 from lodge.network.keeper import Keeper
 from lodge.network.networks import Networks
@@ -25,9 +28,7 @@ from lodge.network.space import Space
 
 _BRIDGED = frozenset({"bridge", "overlay"})
 _AHEAD = frozenset({"bridge"})
-
-_GRACE = 1.0
-"""Seconds after which an ended container's links are taken away by hand: usually they went with it."""
+_SOON = 0.1
 
 
 class Cells:
@@ -37,13 +38,15 @@ class Cells:
         self._settings = wanted
         self._networks = networks
         self._wall = wall
-        self._keeper = keeper
         self.interfaces = Interfaces(networks)
         self.outside = Outside(f"{wanted.directory}/porter")
         self.pool = Pool(keeper, self._blank)
+        self.graves = Graves(wanted.instance, keeper, wall, networks.drivers, lambda: self._built)
         self._lock = threading.Lock()
         self._cells: dict[str, Cell] = {}
-        self._graves: set[int] = set()
+        self._built = 0.0
+        self._keeper = keeper
+        self._spent: list[Ears] = []
 
     def __getitem__(self, container: str) -> Cell:
         try:
@@ -62,32 +65,36 @@ class Cells:
             self._cells[cell.sandbox.container] = cell
 
     def build(self, sandbox: Sandbox, space: Space | None = None) -> Cell:
-        """All of a container's network: in a namespace made ahead, or in `space`, the caller's own."""
+        """All of a container's network: in a namespace made ahead or in `space`, which is the cell's then."""
+        self._built = time.monotonic()
         if sandbox.container in self._cells:
             self.release(sandbox.container)
         for endpoint in sandbox.endpoints:
             self.mend(self._networks[endpoint.network])
         cell = Cell(sandbox)
         with ExitStack() as undo:
+            cell.space = space
+            undo.callback(cell.close)
             cell.bindings, new = self._reserve(sandbox, [])
             undo.callback(ports.close, new)
             blank = self._blank_for(sandbox, space)
-            if space is None:
-                cell.space = blank.space
-                undo.callback(cell.close)
+            cell.space = blank.space
             if blank.ears is not None:
                 undo.callback(blank.ears.close)
             self.interfaces.furnish(cell, blank.space, blank.plug)
             undo.callback(self._retract, cell)
-            cell.hearing = blank.ears is not None
             self.publish(cell, blank.ears, new)
             self._limit(cell, Bandwidth())
             self.hold(cell)
             undo.pop_all()
         ports.close(new)
-        if blank.ears is not None:
-            blank.ears.close()
+        self._spend(blank.ears)
         return cell
+
+    def settle(self, container: str) -> None:
+        """The container lives in its namespace. One descriptor each is held, while there are plenty."""
+        plenty = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4
+        self[container].settle(hold=len(self._cells) < plenty)
 
     def connect(self, cell: Cell, pid: int, endpoint: Endpoint, sandbox: Sandbox) -> str:
         """One more interface in a running container."""
@@ -97,7 +104,7 @@ class Cells:
         try:
             plug = self.interfaces.add(cell, space, endpoint)
             try:
-                self._hear_and_publish(cell, space)
+                self._hear_and_publish(cell, pid)
                 self._limit(cell, Bandwidth())
             except BaseException:
                 self.interfaces.take(cell, space, endpoint.id)
@@ -124,12 +131,11 @@ class Cells:
 
     def change(self, cell: Cell, pid: int, sandbox: Sandbox) -> tuple[Port, ...]:
         """Other ports, names or limits; gives the ports as bound."""
-        del pid
         before = cell.sandbox, cell.bindings
         bindings, new = self._reserve(sandbox, cell.bindings)
         try:
             cell.sandbox, cell.bindings = sandbox, bindings
-            self.publish(cell, None, new)
+            self._hear_and_publish(cell, pid, new)
             if sandbox.bandwidth != before[0].bandwidth:
                 self._limit(cell, before[0].bandwidth)
         except BaseException:
@@ -146,15 +152,12 @@ class Cells:
             cell = self._cells.pop(container, None)
         if cell is None:
             return
-        self._retract(cell)
+        if self._settings.firewall:
+            self._wall.say_all({owner(cell): (), **self.graves.facts(_ports(cell))})
+        self.outside.leave(container)
         if cell.sandbox.bandwidth.egress:
             self._networks.drivers.limiter.forget(container)
-        cell.close()
-        graves = {plug.port for plug in cell.plugs.values() if plug.port}
-        if graves:
-            with self._lock:
-                self._graves |= graves
-            self._keeper.later(_GRACE, self._sweep)
+        self.graves.dig(cell.give_up(), _ports(cell))
 
     def publish(self, cell: Cell, ears: Ears | None = None, new: Sequence[Reserved] = ()) -> None:
         """Tell the wall and the porter what is true of a container now."""
@@ -162,14 +165,14 @@ class Cells:
             self._wall.say(owner(cell), self.facts(cell))
         networks = self._networks.some(endpoint.network for endpoint in cell.sandbox.endpoints)
         self.outside.attend(cell, networks, ears, new)
+        cell.hearing = cell.sandbox.resolver.embedded and (cell.hearing or ears is not None)
 
     def _limit(self, cell: Cell, before: Bandwidth) -> None:
         """Set the limits of a container's interfaces; nothing to do for one that has none and had none."""
         wanted = cell.sandbox.bandwidth
         if wanted != Bandwidth() or before != Bandwidth():
             container = cell.sandbox.container
-            ports = [plug.port for plug in cell.plugs.values() if plug.port]
-            self._networks.drivers.limiter.limit(container, ports, wanted)
+            self._networks.drivers.limiter.limit(container, _ports(cell), wanted)
 
     def facts(self, cell: Cell) -> list[Fact]:
         """What the wall shall know of a container."""
@@ -220,6 +223,8 @@ class Cells:
     def close(self) -> None:
         """Let go; containers keep what they have."""
         self.pool.close()
+        self.graves.close()
+        self._close_spent()
         self.outside.close()
         for cell in self.all():
             cell.close()
@@ -238,21 +243,38 @@ class Cells:
         self._wall.forget(owner(cell))
         self.outside.leave(cell.sandbox.container)
 
-    def _hear_and_publish(self, cell: Cell, space: Space) -> None:
+    def _hear_and_publish(self, cell: Cell, pid: int, new: Sequence[Reserved] = ()) -> None:
         """A container that comes to its first network with names gets its name server's sockets now."""
-        ears = Ears(space) if cell.sandbox.resolver.embedded and not cell.hearing else None
+        ears = None
+        if cell.sandbox.resolver.embedded and not cell.hearing:
+            space = Space.of(pid)
+            try:
+                ears = Ears(space, new=False)
+            finally:
+                space.close()
         try:
-            self.publish(cell, ears)
-            cell.hearing = cell.hearing or ears is not None
+            self.publish(cell, ears, new)
         finally:
-            if ears is not None:
-                ears.close()
+            self._spend(ears)
+
+    def _spend(self, ears: Ears | None) -> None:
+        """The porter has its own copies: close ours when nobody waits."""
+        if ears is not None:
+            with self._lock:
+                self._spent.append(ears)
+            self._keeper.later(_SOON, self._close_spent)
+
+    def _close_spent(self) -> None:
+        with self._lock:
+            spent, self._spent = self._spent, []
+        for ears in spent:
+            ears.close()
 
     def _blank_for(self, sandbox: Sandbox, space: Space | None) -> Blank:
         embedded = sandbox.resolver.embedded
         if space is not None:
             space.sock.do(links.change("lo", up=True))
-            return Blank(space, None, Ears(space) if embedded else None)
+            return Blank(space, None, Ears(space, new=True) if embedded else None)
         first = self._networks[sandbox.endpoints[0].network] if sandbox.endpoints else None
         if first is not None and first.driver in _AHEAD:
             return self.pool.take(Kind(first.id, embedded))
@@ -275,16 +297,9 @@ class Cells:
         blank.plug = plug
         return blank
 
-    def _sweep(self) -> None:
-        """Delete what is left of links whose containers ended a while ago."""
-        with self._lock:
-            graves, self._graves = self._graves, set()
-        drivers = self._networks.drivers
-        with drivers.lock:
-            for link in host.every_link(drivers.socket) if graves else ():
-                mark = naming.mark(link, self._settings.instance)
-                if link.ifindex in graves and mark is not None:
-                    drivers.socket.do(links.delete(index=link.ifindex), tolerate=(errno.ENODEV,))
+
+def _ports(cell: Cell) -> list[int]:
+    return [plug.port for plug in cell.plugs.values() if plug.port]
 
 
 def owner(cell: Cell) -> str:
@@ -296,7 +311,7 @@ def _empty(*, ipv6: bool, names: bool) -> Blank:
     """A namespace with nothing but lo."""
     space = Space.create(ipv6=ipv6)
     try:
-        return Blank(space, None, Ears(space) if names else None)
+        return Blank(space, None, Ears(space, new=True) if names else None)
     except BaseException:
         space.close()
         raise

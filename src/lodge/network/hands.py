@@ -73,15 +73,12 @@ class NetworkHands:
     def started(self, container: str, pid: int) -> None:
         """The container lives in it: its init holds the namespace from now on."""
         del pid
-        self._cells[container].close()
+        self._cells.settle(container)
 
     def furnish(self, sandbox: Sandbox, pid: int) -> Ready:
         """As `prepare`, in a namespace that exists, before its program runs."""
-        space = Space.of(pid)
-        try:
-            cell = self._cells.build(sandbox, space)
-        finally:
-            space.close()
+        cell = self._cells.build(sandbox, Space.of(pid))
+        self._cells.settle(sandbox.container)
         return self._ready(cell, f"/proc/{pid}/ns/net")
 
     def connect(self, container: str, pid: int, endpoint: Endpoint, sandbox: Sandbox) -> str:

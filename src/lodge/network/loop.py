@@ -48,7 +48,7 @@ class Loop:
         self._stale: set[int] = set()
         self._timers: list[tuple[float, int, Timer]] = []
         self._order = itertools.count()
-        self._stopped = False
+        self.stopped = False
         self._reports = 0
         self._reported_at = 0.0
 
@@ -75,7 +75,7 @@ class Loop:
 
     def run(self) -> None:
         """Serve until `stop`."""
-        while not self._stopped:
+        while not self.stopped:
             self.turn()
 
     def turn(self) -> None:
@@ -111,7 +111,7 @@ class Loop:
 
     def stop(self) -> None:
         """Let `run` return after this round."""
-        self._stopped = True
+        self.stopped = True
 
     def close(self) -> None:
         """Close the epoll file; what is watched stays open."""

@@ -120,6 +120,9 @@ class Pool:
         except Exception:
             with self._lock:
                 shelf.filling = False
+                forgotten = self._shelves.get(kind) is not shelf
+            if forgotten:
+                return  # the network went while this was made
             raise
         with self._lock:
             kept = self._shelves.get(kind) is shelf and not self._closed

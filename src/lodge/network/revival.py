@@ -132,6 +132,6 @@ def _missing(bindings: Sequence[Binding]) -> tuple[list[Reserved], list[str]]:
 def _ears(pid: int) -> Ears:
     space = Space.of(pid)
     try:
-        return Ears(space)
+        return Ears(space, new=False)
     finally:
         space.close()

@@ -57,7 +57,7 @@ def test_the_hosts_own_rules_are_left_alone_and_ours_go_with_the_last_network(sc
     assert tables() == {*OURS, ("inet", "admin")}
     scene.networks.remove(network)
     scene.hands.remove(network)
-    assert tables() == {("inet", "admin")}
+    wait_for(lambda: tables() == {("inet", "admin")})
     with NetlinkSocket(NETLINK_NETFILTER) as sock:
         assert watch.count_rules(sock, "inet", "admin") == 1
 

@@ -68,6 +68,7 @@ IP_SADDR = payload("ip saddr", _NETWORK, 12, 4)
 IP_DADDR = payload("ip daddr", _NETWORK, 16, 4)
 IP6_SADDR = payload("ip6 saddr", _NETWORK, 8, 16)
 IP6_DADDR = payload("ip6 daddr", _NETWORK, 24, 16)
+SPORT = payload("th sport", _TRANSPORT, 0, 2)
 DPORT = payload("th dport", _TRANSPORT, 2, 2)
 ETHER_SADDR = payload("ether saddr", _LINK_LAYER, 6, 6)
 ARP_SENDER = payload("arp saddr ip", _NETWORK, 14, 4)
@@ -205,17 +206,14 @@ def snat_by_map(map_name: str, family: int, *loads: Load) -> Expression:
     )
 
 
-def dnat_to(address: bytes, words: str, port: int) -> Expression:
-    """Send the packet to this address and port."""
-    family = NFPROTO_IPV4 if len(address) == 4 else NFPROTO_IPV6
-    ports = _REGISTER + len(address) // 4
-    data = be32(1, 1) + be32(2, family)
-    data += be32(3, _REGISTER) + be32(4, _REGISTER) + be32(5, ports) + be32(6, ports) + be32(7, 3)
+def set_port(protocol: str, which: str, port: int) -> Expression:
+    """Write a port into the packet, stateless: `which` "sport" or "dport" of "tcp" or "udp"."""
+    offset, checksum = {"sport": 0, "dport": 2}[which], {"tcp": 16, "udp": 6}[protocol]
+    write = be32(5, _REGISTER) + be32(2, _TRANSPORT) + be32(3, offset) + be32(4, 2)
+    write += be32(6, 1) + be32(7, checksum) + be32(8, 0)
     return Expression(
-        f"dnat to {words}:{port}",
-        _immediate(_REGISTER, address)
-        + _immediate(ports, port.to_bytes(2, "big"))
-        + _expression("nat", data),
+        f"{protocol} {which} set {port}",
+        _immediate(_REGISTER, port.to_bytes(2, "big")) + _expression("payload", write),
     )
 
 

@@ -66,4 +66,10 @@ class Bond(Struct, frozen=True, kw_only=True):
     second: str
 
 
-Fact = Side | Guest | Opening | Bond
+class Muted(Struct, frozen=True, kw_only=True):
+    """A port whose container has ended: its namespace may answer for a while, and nobody shall hear."""
+
+    index: int
+
+
+Fact = Muted | Side | Guest | Opening | Bond

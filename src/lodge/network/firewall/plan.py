@@ -23,7 +23,7 @@ from typing import NamedTuple
 from lodge.kernel.nftables import expressions as x
 from lodge.kernel.nftables.ruleset import Base, Chain, Element, Range, Set, Table, ranges
 from lodge.kernel.nftables.types import ETHER, IFINDEX, IPV4, IPV6, PROTOCOL, SERVICE
-from lodge.network.firewall.facts import Bond, Fact, Guest, Opening, Side
+from lodge.network.firewall.facts import Bond, Fact, Guest, Muted, Opening, Side
 
 RAW, DSTNAT, FILTER, SRCNAT = -300, -100, 0, 100
 
@@ -60,6 +60,7 @@ SETS = {
 BRIDGE_SETS = {
     each.name: each
     for each in (
+        Set("muted", (IFINDEX,)),
         Set("guarded", (IFINDEX,)),
         Set("own4", (IFINDEX, IPV4)),
         Set("own6", (IFINDEX, IPV6)),
@@ -89,6 +90,8 @@ def items(fact: Fact) -> list[Item]:
         return _guest(fact)
     if isinstance(fact, Opening):
         return _opening(fact)
+    if isinstance(fact, Muted):
+        return [Item("muted", Element((fact.index,)))]
     return _bond(fact)
 
 
@@ -292,12 +295,12 @@ _ICMPV6 = x.l4proto("ipv6-icmp", 58)
 
 
 def _bridge_chains() -> tuple[Chain, ...]:
-    guarded = x.member("guarded", x.IIF)
+    muted, guarded = x.member("muted", x.IIF), x.member("guarded", x.IIF)
     apart = (x.member("apart", x.IIF), x.member("apart", x.OIF))
     return (
         Chain("guard", None, _guard()),
         Chain("apart", None, _apart()),
-        Chain("prerouting", Base("filter", "prerouting", RAW), ((guarded, x.jump("guard")),)),
+        Chain("prerouting", Base("filter", "prerouting", RAW), ((muted, x.DROP), (guarded, x.jump("guard")))),
         Chain("forward", Base("filter", "forward", FILTER), ((*apart, x.jump("apart")),)),
     )
 

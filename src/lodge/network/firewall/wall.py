@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from lodge.kernel.netlink.socket import NETLINK_NETFILTER, NetlinkSocket, Refused
 from lodge.kernel.nftables import watch
@@ -19,6 +19,9 @@ from lodge.network.firewall import plan
 from lodge.network.firewall.facts import Fact, Side
 
 PREFIX = "lodge-"
+
+_Said = Mapping[str, tuple[Fact, ...]]
+"""Owners and what they say."""
 
 
 class Wall:
@@ -49,17 +52,19 @@ class Wall:
 
     def say(self, owner: str, facts: Sequence[Fact]) -> None:
         """What is true of an owner from now on; nothing changes when the kernel refuses."""
-        with self._lock:
-            before, after = self._facts.get(owner, ()), tuple(facts)
-            if before == after and self._standing:
-                return
-            self._change(owner, before, after)
+        self.say_all({owner: facts})
 
-    def forget(self, owner: str) -> None:
-        """Nothing is true of an owner any more; tables that hold nothing are taken away whole."""
+    def forget(self, *owners: str) -> None:
+        """Nothing is true of some owners any more; tables that hold nothing are taken away whole."""
+        self.say_all(dict.fromkeys(owners, ()))
+
+    def say_all(self, said: Mapping[str, Sequence[Fact]]) -> None:
+        """What is true of several owners, all at one moment."""
         with self._lock:
-            if owner in self._facts:
-                self._change(owner, self._facts[owner], ())
+            before = {owner: self._facts.get(owner, ()) for owner in said}
+            after = {owner: tuple(facts) for owner, facts in said.items()}
+            if before != after:
+                self._change(before, after)
 
     def stands(self) -> bool:
         """Whether the kernel still has as many rules as there shall be; True when nothing is needed."""
@@ -93,32 +98,31 @@ class Wall:
         with self._lock:
             return "\n".join(map(render, self._tables()))
 
-    def _change(self, owner: str, before: tuple[Fact, ...], after: tuple[Fact, ...]) -> None:
+    def _change(self, before: _Said, after: _Said) -> None:
         old, new = _count(before), _count(after)
         gone = [item for item, n in (old - new).items() if self._held[item] == n]
         come = [item for item in new - old if not self._held[item]]
-        self._replace(owner, after, old, new)
+        self._replace(after, old, new)
         try:
             if not self._standing or not self._facts:
                 self._assert()
             else:
-                sides = any(isinstance(fact, Side) for fact in (*before, *after))
-                self._increment(gone, come, ranges_too=sides)
+                known = (fact for said in (before, after) for facts in said.values() for fact in facts)
+                self._increment(gone, come, ranges_too=any(isinstance(fact, Side) for fact in known))
         except OSError:
-            self._replace(owner, before, new, old)
+            self._replace(before, new, old)
             raise
 
-    def _replace(
-        self, owner: str, facts: tuple[Fact, ...], old: Counter[plan.Item], new: Counter[plan.Item]
-    ) -> None:
+    def _replace(self, said: _Said, old: Counter[plan.Item], new: Counter[plan.Item]) -> None:
         self._held.subtract(old)
         self._held.update(new)
         for item in old:
             if not self._held[item]:
                 del self._held[item]
-        self._facts.pop(owner, None)
-        if facts:
-            self._facts[owner] = facts
+        for owner, facts in said.items():
+            self._facts.pop(owner, None)
+            if facts:
+                self._facts[owner] = facts
 
     def _increment(self, gone: list[plan.Item], come: list[plan.Item], *, ranges_too: bool) -> None:
         batch = Batch()
@@ -169,8 +173,8 @@ def _closed(port: Value) -> plan.Item:
     return plan.Item("closed", Element((port,)))
 
 
-def _count(facts: Iterable[Fact]) -> Counter[plan.Item]:
-    return Counter(item for fact in facts for item in plan.items(fact))
+def _count(said: _Said) -> Counter[plan.Item]:
+    return Counter(item for facts in said.values() for fact in facts for item in plan.items(fact))
 
 
 def _by_set(items: Iterable[plan.Item]) -> dict[str, list[Element]]:
