@@ -216,6 +216,20 @@ class Volumes(Protocol):
     async def prune(self, filters: Filters) -> Pruned: ...
 
 
+class Machines(Protocol):
+    """What containers in virtual machines need."""
+
+    async def hypervisors(self) -> Many[dict[str, Any]]:
+        """Name, Usable and Reason of each."""
+        ...
+
+    async def kernel(self) -> str:
+        """The release that machines boot; "" for none yet."""
+        ...
+
+    async def setup(self, *, kernel: str, modules: str) -> AsyncIterator[Progress]: ...
+
+
 class Secrets(Protocol):
     """Secrets by name or id; the value is in no answer."""
 
@@ -313,6 +327,11 @@ class Backend(Protocol):
     @property
     def images(self) -> Images:
         """Images by name, digest or id."""
+        ...
+
+    @property
+    def machines(self) -> Machines:
+        """What machines need."""
         ...
 
     @property

@@ -10,6 +10,7 @@ from lodge.api import (
     routes_files,
     routes_images,
     routes_lifecycle,
+    routes_machines,
     routes_networks,
     routes_registries,
     routes_secrets,
@@ -25,6 +26,6 @@ def all_routes() -> list[Route]:
     modules = (
         routes_system, routes_containers, routes_lifecycle, routes_files, routes_streams, routes_images,
         routes_volumes, routes_networks, routes_registries, routes_secrets, routes_build, routes_content,
-        absent,
+        routes_machines, absent,
     )  # fmt: skip
     return [route for module in modules for route in module.routes()]

@@ -30,6 +30,9 @@ def describe(info: dict[str, Any]) -> Iterator[str]:
     yield from _plugins(info.get("Plugins") or {})
     yield f"Runtimes: {' '.join(sorted(info.get('Runtimes') or {}))}"
     yield f"Default Runtime: {info.get('DefaultRuntime', '')}"
+    if hypervisors := info.get("Hypervisors"):
+        yield "Hypervisors:"
+        yield from (f" {each['Name']}: {each['Reason'] or 'usable'}" for each in hypervisors)
     yield from _security(info.get("SecurityOptions") or ())
     for label, key in (
         ("Kernel Version", "KernelVersion"),

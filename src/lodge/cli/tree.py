@@ -100,6 +100,11 @@ SECRET = {
     "rm": "secret:RM",
 }
 
+VM = {
+    "info": "vm:INFO",
+    "setup": "vm:SETUP",
+}
+
 MANIFEST = {"inspect": "image_tools:MANIFEST_INSPECT"}
 
 REGISTRY = {
@@ -147,6 +152,7 @@ TREE: dict[str, str | dict[str, str]] = {
     "system": SYSTEM,
     "tag": IMAGE["tag"],
     "version": "system:VERSION",
+    "vm": VM,
     "volume": VOLUME,
 }
 

@@ -32,6 +32,7 @@ from lodge.engine.execs import Execs
 from lodge.engine.images.catalog import Catalog
 from lodge.engine.images.facade import Images
 from lodge.engine.images.parentage import Parentage
+from lodge.engine.machines import Machines
 from lodge.engine.networks import predefined
 from lodge.engine.networks.attaching import Attachments
 from lodge.engine.networks.book import Book
@@ -180,6 +181,7 @@ class Engine:
         self.images = Images(parts)
         self.volumes = Volumes(parts)
         self.secrets = Secrets(parts)
+        self.machines = Machines(parts)
         self.system = System(parts, self.images, self.volumes)
         self._kept = Kept(self._database)
         parts.store.keep_layers(self._kept.chains)

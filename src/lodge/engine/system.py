@@ -12,6 +12,7 @@ from typing import Any
 from lodge.engine import names
 from lodge.engine.events import EventBus
 from lodge.engine.images.facade import Images
+from lodge.engine.machines import Machines
 from lodge.engine.models import Container, Event, Image, Volume
 from lodge.engine.parts import Parts
 from lodge.engine.settings import OWN_RUNTIMES
@@ -53,6 +54,7 @@ class System:
             **self._machine(),
             **self._runtimes(),
             **self._proxies(),
+            "Hypervisors": await Machines(self._parts).hypervisors(),
         }
 
     def _identity(self) -> dict[str, Any]:

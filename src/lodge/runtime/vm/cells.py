@@ -88,16 +88,17 @@ class Hypervisor:
         _cover(place, "size=1m,mode=755")
         for path in ("/usr", "/lib", "/lib64", "/bin", "/opt"):
             _show_tree(path, place)
-        for path in ("/etc/ld.so.cache", "/dev/null", "/dev/urandom", *self._devices):
+        for path in ("/etc/ld.so.cache", "/dev/null", "/dev/urandom"):
             _show_file(path, place)
+        for path in self._devices:
+            _give_device(path, place, self._user)
         os.mkdir(f"{place}/base")
         _bind(self._base, f"{place}/base")
         os.mkdir(f"{place}/proc")
         m.mount("proc", f"{place}/proc", "proc", m.MS_NOSUID | m.MS_NODEV | m.MS_NOEXEC)
-        groups = [os.stat(path).st_gid for path in self._devices if os.path.exists(path)]
         _leave_for(place)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        _become(self._user, groups)
+        _become(self._user)
 
 
 class Porter:
@@ -112,7 +113,7 @@ class Porter:
         """In the child: an empty root, no rights, few calls."""
         _cover(self._place, "size=4k,mode=755")
         _leave_for(self._place)
-        _become(self._user, ())
+        _become(self._user)
         seccomp.load(self._program)
 
 
@@ -162,11 +163,11 @@ def _leave_for(place: str) -> None:
     os.chdir("/")
 
 
-def _become(user: int, groups: Sequence[int]) -> None:
+def _become(user: int) -> None:
     """Another user, for good and without any capability."""
     # SAFETY: irreversible, in a child that has one thread and one task.
     capabilities.drop_bounding(0)
-    setgroups(groups)
+    setgroups(())
     setresgid(user, user, user)
     setresuid(user, user, user)
     set_no_new_privs()
@@ -183,6 +184,16 @@ def _show_tree(path: str, place: str) -> None:
     else:
         os.mkdir(place + path)
         _bind(path, place + path)
+
+
+def _give_device(path: str, place: str, user: int) -> None:
+    """A node of its own for a device, where the host has one."""
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return
+    os.mknod(place + path, stat.S_IFMT(found.st_mode) | 0o600, found.st_rdev)
+    os.chown(place + path, user, user)
 
 
 def _show_file(path: str, place: str) -> None:
