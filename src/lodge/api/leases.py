@@ -2,10 +2,10 @@
 
     GET /lodge/lease?id=ID&grace=SECONDS
 
-answers one line, `{"Lease": ID, "Label": "io.lodge.lease=ID"}`, and stays open. Containers and volumes that
-carry the label are removed once no connection has held the lease for `grace` seconds. So a test run that is
-killed leaves nothing behind, without a helper container that must itself be cleaned up. After a restart of
-the daemon, clients have a while to take their leases up again.
+answers one line, `{"Lease": ID, "Label": "io.lodge.lease=ID"}`, and stays open. Containers, networks and
+volumes that have the label are removed once no connection has held the lease for `grace` seconds. So a test
+run that is killed leaves nothing behind, without a helper container that must itself be cleaned up. After a
+restart of the daemon, clients have a while to take their leases up again.
 """
 
 from __future__ import annotations
@@ -64,10 +64,12 @@ class Leases:
             self._spawn(self._let_go(lease, float(grace)))
 
     async def adopt(self) -> None:
-        """Find the leases that containers and volumes carry from before: they wait for their clients."""
+        """Find the leases that things carry from before: they wait for their clients."""
         containers = await self._backend.containers.list(all=True, limit=0, filters={"label": [LABEL]})
+        networks = await self._backend.networks.list({"label": [LABEL]})
         volumes = await self._backend.volumes.list({"label": [LABEL]})
-        labels = [one.wish.config.labels for one in containers] + [one.labels for one in volumes]
+        labels = [one.wish.config.labels for one in containers]
+        labels += [one.labels for one in networks] + [one.labels for one in volumes]
         for lease in {found[LABEL] for found in labels if found and LABEL in found}:
             self._spawn(self._let_go(lease, ORPHAN_GRACE))
 
@@ -92,6 +94,8 @@ class Leases:
             await _quietly(
                 self._backend.containers.remove(container.id, force=True, volumes=True, link=False)
             )
+        for network in await self._backend.networks.list(filters):
+            await _quietly(self._backend.networks.remove(network.id))
         for volume in await self._backend.volumes.list(filters):
             await _quietly(self._backend.volumes.remove(volume.name, force=True))
 

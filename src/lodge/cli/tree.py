@@ -83,6 +83,7 @@ NETWORK = {
     "connect": "network:CONNECT",
     "create": "network:CREATE",
     "disconnect": "network:DISCONNECT",
+    "draw": "network:DRAW",
     "inspect": "inspect:NETWORK_INSPECT",
     "list": "network:LS",
     "ls": "network:LS",

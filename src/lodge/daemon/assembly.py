@@ -24,7 +24,7 @@ class Assembly:
         self.config = config
         self.engine = Engine(config.settings(), launcher=launcher)
         self.app = App(self.engine, oldest=config.oldest)
-        self.server = Server(self.app.handle, banner=banner(versions.ENGINE))
+        self.server = Server(self.app.handle, banner=banner(versions.ENGINE), http2=self.app.http2)
         self._metrics: Server | None = None
         self._files: list[listeners.SocketFile] = []
 
@@ -33,6 +33,10 @@ class Assembly:
         _raise_file_limit()
         tls = listeners.tls_context(self.config)
         sockets = listeners.open_all(self.config)
+        # Containers must not reach the API through their gateway (hostile row 20).
+        self.engine.settings.network.closed = [
+            sock.getsockname()[1] for host, sock in sockets if host.kind == "tcp"
+        ]
         try:
             await self.engine.open()
             await self.app.leases.adopt()

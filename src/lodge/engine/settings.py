@@ -38,7 +38,8 @@ class NetworkSettings(Struct, kw_only=True):
     `bridge` is the default bridge's link, "" for a name of this engine's own, "none" for no such network.
     `bind_address` is where ports are published that name no address; `options` are driver options for every
     new network of a driver. `publish` is kernel (the packets are redirected) or proxy (a process of the host
-    accepts, so that the host's own firewall decides who comes in).
+    accepts, so that the host's own firewall decides who comes in). `closed` are TCP ports of this host that
+    no container reaches: those of the engine's own API.
     """
 
     bridge: str = ""
@@ -61,6 +62,7 @@ class NetworkSettings(Struct, kw_only=True):
     publish: str = "kernel"
     options: dict[str, dict[str, str]] = {}
     host_gateways: list[str] = []
+    closed: list[int] = []
 
 
 class Settings(Struct, kw_only=True):

@@ -88,7 +88,7 @@ class System:
             },
             "Plugins": {
                 "Volume": ["local"],
-                "Network": ["bridge", "host", "null"],
+                "Network": ["bridge", "host", "ipvlan", "macvlan", "null", "overlay"],
                 "Authorization": None,
                 "Log": ["journald", "json-file", "local", "none", "syslog"],
             },
@@ -97,8 +97,11 @@ class System:
             "ProductLicense": "",
             "Warnings": self._warnings(),
             "CDISpecDirs": None,
-            "DefaultAddressPools": None,
-            "FirewallBackend": None,
+            "DefaultAddressPools": [
+                {"Base": pool.base, "Size": pool.size} for pool in settings.network.pools
+            ]
+            or None,
+            "FirewallBackend": {"Driver": "nftables"} if settings.network.firewall else None,
             "DiscoveredDevices": None,
             "NRI": None,
         }
@@ -141,8 +144,8 @@ class System:
             "PidsLimit": "pids" in facts.controllers,
             "OomKillDisable": version1,
             "IPv4Forwarding": facts.ipv4_forwarding,
-            "BridgeNfIptables": False,
-            "BridgeNfIp6tables": False,
+            "BridgeNfIptables": system.bridge_filter("iptables"),
+            "BridgeNfIp6tables": system.bridge_filter("ip6tables"),
             "CgroupDriver": "cgroupfs",
             "CgroupVersion": str(facts.cgroup_version),
             "LoggingDriver": self._parts.settings.log_driver,

@@ -100,6 +100,11 @@ def parse_meminfo(text: str) -> dict[str, int]:
     return values
 
 
+def bridge_filter(which: str) -> bool:
+    """Whether packets between ports of one bridge pass `iptables` or `ip6tables` (br_netfilter)."""
+    return _read(f"/proc/sys/net/bridge/bridge-nf-call-{which}").strip() == "1"
+
+
 def _meminfo() -> dict[str, int]:
     return parse_meminfo(_read("/proc/meminfo"))
 

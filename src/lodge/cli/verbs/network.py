@@ -1,4 +1,4 @@
-"""Networks: `network ls`, `create`, `rm`, `connect` and `disconnect`."""
+"""Networks: `network ls`, `create`, `rm`, `connect`, `disconnect` and `draw`."""
 
 from __future__ import annotations
 
@@ -160,6 +160,21 @@ def _disconnect(ctx: Context, values: Values, arguments: list[str]) -> None:
     ctx.engine.call("POST", f"/networks/{quote(arguments[0])}/disconnect", json=body)
 
 
+def _draw(ctx: Context, values: Values, _arguments: list[str]) -> None:
+    from lodge.cli import drawing
+
+    networks = ctx.engine.call("GET", "/networks")
+    containers = ctx.engine.call("GET", "/containers/json")
+    if values["format"] not in ("text", "svg"):
+        raise InvalidArgument(f"unknown format {values['format']}", hint="text and svg are known")
+    picture = (drawing.svg if values["format"] == "svg" else drawing.text)(networks, containers)
+    if not values["output"]:
+        ctx.out(picture.rstrip("\n"))
+        return
+    with open(values["output"], "w", encoding="utf-8") as file:
+        file.write(picture)
+
+
 LS = Command(
     "[OPTIONS]",
     "List networks",
@@ -231,4 +246,14 @@ DISCONNECT = Command(
     minimum=2,
     maximum=2,
     complete="network",
+)
+DRAW = Command(
+    "[OPTIONS]",
+    "Draw hosts, networks, containers and ports as they are now",
+    _draw,
+    flags=(
+        Flag("format", STRING, "How: text or svg", default="text"),
+        Flag("output", STRING, "Write it to this file", short="o"),
+    ),
+    maximum=0,
 )

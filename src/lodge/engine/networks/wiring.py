@@ -129,6 +129,7 @@ class Wiring:
                 masquerade=wanted.masquerade,
                 proxy=wanted.proxy,
                 publish=wanted.publish,
+                closed=tuple(wanted.closed),
             )
         )
         return hands, hands.taken()
