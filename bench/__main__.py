@@ -29,6 +29,7 @@ ORDER = (
     "pull-small",
     "pull-large",
     "pull-again",
+    "names",
     "logs",
     "used",
 )

@@ -75,12 +75,21 @@ class Caller:
 
     def _take(self, text: bytes, fds: list[int]) -> None:
         """One message. What can't be done is reported and passed over: the engine can't do it better."""
+        socks: list[socket.socket] = []
         try:
-            self._do(_decoder.decode(text), fds)
+            while fds:
+                socks.append(socket.socket(fileno=fds[0]))
+                del fds[0]
+            self._do(_decoder.decode(text), socks)
         except (OSError, ValueError, msgspec.DecodeError) as error:
             sys.stderr.write(f"lodge-porter: {text[:200]!r}: {error}\n")
+        finally:
+            _close_all(fds)
+            for sock in socks:
+                sock.close()
 
-    def _do(self, message: Any, fds: list[int]) -> None:
+    def _do(self, message: Any, socks: list[socket.socket]) -> None:
+        """Whoever takes a socket for its own takes it out of the list."""
         desk = self._desk
         match message:
             case messages.Join():
@@ -88,13 +97,11 @@ class Caller:
             case messages.Leave():
                 desk.leave(message.network, message.endpoint)
             case messages.Open():
-                desk.open(message.container, message.view, fds)
-                return
+                desk.open(message.container, message.view, socks)
             case messages.Close():
                 desk.close(message.container)
             case messages.Reserve():
-                desk.reserve(message.container, message.key, message.target, fds)
-                return
+                desk.reserve(message.container, message.key, message.target, socks)
             case messages.Free():
                 desk.free(message.container, message.key)
                 self._send(Done(request=message.request))
@@ -103,7 +110,6 @@ class Caller:
                 self._send(Done(request=message.request))
             case messages.Retire():
                 desk.retire()
-        _close_all(fds)
 
     def _send(self, message: Message, fds: list[int] | None = None) -> None:
         text = messages.encode(message)

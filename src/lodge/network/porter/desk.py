@@ -79,12 +79,12 @@ class Desk:
         """It is gone."""
         self._book.leave(network, endpoint)
 
-    def open(self, container: str, view: View, fds: list[int]) -> None:
-        """A sandbox; its two sockets are owned from here on."""
+    def open(self, container: str, view: View, socks: list[socket.socket]) -> None:
+        """A sandbox; its two sockets are taken out of the list."""
         self._stale_servers.discard(container)
-        if len(fds) == 2:
-            udp, tcp = (socket.socket(fileno=fd) for fd in fds)
+        if len(socks) == 2:
             self.close(container)
+            tcp, udp = socks.pop(), socks.pop()
             self._servers[container] = NameServer(
                 self._loop, self._quota, self._book, view, udp, tcp, self.news
             )
@@ -98,13 +98,13 @@ class Desk:
             server.close()
         self.on_idle()
 
-    def reserve(self, container: str, key: str, target: Target, fds: list[int]) -> None:
-        """A port; its socket is owned from here on."""
+    def reserve(self, container: str, key: str, target: Target, socks: list[socket.socket]) -> None:
+        """A port; its socket is taken out of the list."""
         self._stale_ports.discard((container, key))
         where = destination(target.address, target.port) if target.address else None
         port = self._ports.get((container, key))
-        if fds:
-            sock = socket.socket(fileno=fds[0])
+        if socks:
+            sock = socks.pop()
             if port is not None:
                 port.door.close()
         elif port is None or port.target == target:

@@ -14,11 +14,13 @@ import socket
 import sys
 
 from lodge.kernel.process import close_range, set_title
-from lodge.network.loop import READ, Loop
+from lodge.network.loop import READ, Loop, Timer
 from lodge.network.porter.address import LINK_FD, socket_path
 from lodge.network.porter.caller import Caller
 from lodge.network.porter.desk import Desk
 
+# An engine that needs nothing for so long gets another porter when it does (seconds).
+_IDLE = 30.0
 # Files that are neither questions nor connections: sandboxes and ports have at least so many.
 _RESERVE = 2048
 
@@ -57,6 +59,7 @@ class Porch:
         self._loop = loop
         self._desk = desk
         self._caller: Caller | None = None
+        self._idle: Timer | None = None
         self._socket = _listen(directory)
         desk.on_idle = self._leave
         desk.on_retire = self._retire
@@ -90,7 +93,18 @@ class Porch:
             self._caller.listen()
 
     def _leave(self) -> None:
-        if self._caller is None and not self._desk.busy:
+        """Nothing may be left to do: end at once when nobody is there, after a while else."""
+        if self._desk.busy:
+            return
+        if self._caller is None:
+            self._loop.stop()
+        elif self._idle is None:
+            self._idle = self._loop.later(_IDLE, self._tire)
+
+    def _tire(self) -> None:
+        """What an engine says in this very moment it says again to the next porter."""
+        self._idle = None
+        if not self._desk.busy:
             self._loop.stop()
 
     def _retire(self) -> None:
