@@ -134,19 +134,33 @@ class LogReader:
                 if not self._advance():
                     break
                 continue
-            self._buffer += data
+            self._buffer = self._buffer + data if self._buffer else data
             end = self._decoder.cut(self._buffer)
             if not end:
                 if len(self._buffer) > _LONGEST:
                     self._buffer = b""
                 continue
-            block, self._buffer = self._buffer[:end], self._buffer[end:]
+            block = self._take(end)
             if self._first_time is None:
                 self._first_time = self._decoder.first_time(block)
             shown = self._decoder.render(block)
             if shown:
                 return shown
         return b""
+
+    def _take(self, end: int) -> bytes:
+        """The whole entries of the buffer; what follows them is cheaper to read again than to keep."""
+        buffer, file = self._buffer, self._files[0]
+        rest = len(buffer) - end
+        if not rest:
+            self._buffer = b""
+            return buffer
+        if file.packed:
+            self._buffer = buffer[end:]
+        else:
+            self._buffer = b""
+            file.offset -= rest
+        return buffer[:end]
 
     def close(self) -> None:
         """Close the files; idempotent."""

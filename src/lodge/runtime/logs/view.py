@@ -55,12 +55,25 @@ class View(Struct, kw_only=True):
         if not self.framed:
             return text
         *lines, rest = text.split(b"\n")
+        framed = self.lines(stream, lines) if lines else b""
+        return framed + header(stream, len(rest)) + rest if rest else framed
+
+    def lines(self, stream: int, lines: list[bytes]) -> bytes:
+        """The same for whole lines, without their line feeds."""
+        if stream not in self.wanted:
+            return b""
+        if not self.framed:
+            return b"\n".join(lines) + b"\n"
+        heads = _LINE_HEADS[stream]
+        lengths = set(map(len, lines))
+        if len(lengths) == 1:
+            head = heads[lengths.pop()]
+            return head[1:] + head.join(lines) + b"\n"
         # No loop of Python's own: headers, each with the line feed before it, take turns with lines.
         parts = [b""] * (2 * len(lines))
-        parts[::2] = map(_LINE_HEADS[stream].__getitem__, map(len, lines))
+        parts[::2] = map(heads.__getitem__, map(len, lines))
         parts[1::2] = lines
-        framed = b"".join(parts)[1:] + b"\n" if lines else b""
-        return framed + header(stream, len(rest)) + rest if rest else framed
+        return b"".join(parts)[1:] + b"\n"
 
 
 class Stamper:
