@@ -100,6 +100,7 @@ async def _events(call: Call, request: BuildRequest) -> AsyncIterator[BuildEvent
     builds = call.backend.builds
     form = call.form
     context = await builds.receive(call.inflow(), form.text("remote"), request)
+    call.exchange.give_back()
     events = builds.build(request, form.text("buildid"))
     try:
         async for event in events:

@@ -138,8 +138,8 @@ class BuildRequest(Struct, kw_only=True):
     """All that a build needs.
 
     `dockerfile` is the text; without it `filename` is read from `dockerfile_context` or the main context.
-    `credentials` are a registry's by its host, as Docker's X-Registry-Config has them. `sink` takes the
-    bytes of an output without a destination.
+    `credentials` are a registry's by its host, as Docker's X-Registry-Config has them; `login` is asked for
+    those of a host that is not among them. `sink` takes the bytes of an output without a destination.
     """
 
     context: Context | None = None
@@ -152,6 +152,7 @@ class BuildRequest(Struct, kw_only=True):
     secrets: Secrets | None = None
     agents: SshAgents | None = None
     credentials: dict[str, dict[str, str]] = {}
+    login: Callable[[str], Awaitable[dict[str, str]]] | None = None
     sink: Callable[[bytes], Awaitable[None]] | None = None
 
 

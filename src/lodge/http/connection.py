@@ -192,6 +192,12 @@ class Connection(asyncio.Protocol):
         self._lent = SocketInflow(fd, body.decoder, body.take(), silence=self.limits.body_seconds)
         return self._lent
 
+    def take_back_input(self, body: Body) -> None:
+        """The thread has read the whole body: watch the client again, so that its leaving is noticed."""
+        if self._lent is not None and body.complete:
+            self._return_input(body)
+            self._resume()
+
     def give_away(self, translator: Translator | None = None) -> Handover:
         """Give the whole connection away: the socket, or a relay where bytes must be translated."""
         self._pause()

@@ -76,6 +76,10 @@ class Exchange:
             self._inflow = self._connection.lend_input(self.body)
         return self._inflow
 
+    def give_back(self) -> None:
+        """No thread reads the body any more: from here on a client that goes away is noticed at once."""
+        self._connection.take_back_input(self.body)
+
     def respond(
         self,
         status: int,
@@ -151,6 +155,14 @@ class Exchange:
         if switching:
             lines.append(b"Connection: Upgrade\r\nUpgrade: tcp\r\n")
         lines += [self._connection.banner, header_lines(headers), b"\r\n"]
+        self._connection.write(b"".join(lines))
+        self.handover = self._connection.give_away()
+        return self.handover
+
+    def switch(self, protocol: str) -> Handover:
+        """Answer 101 to a client that asked for another protocol; give the connection away."""
+        self._begin(101)
+        lines = [status_line(101), f"Connection: Upgrade\r\nUpgrade: {protocol}\r\n".encode("latin-1"), b"\r\n"]
         self._connection.write(b"".join(lines))
         self.handover = self._connection.give_away()
         return self.handover

@@ -38,5 +38,5 @@ def nearest(word: str, known: tuple[str, ...]) -> str:
     # Here, for it is needed after a mistake only.
     from difflib import get_close_matches
 
-    found = get_close_matches(word, known, n=1, cutoff=0.7)
+    found = get_close_matches(word, known, n=1, cutoff=0.6)
     return found[0] if found else ""

@@ -8,7 +8,7 @@ import stat
 from lodge.errors import InvalidArgument
 
 _CLAUSE = re.compile(r"([ugoa]*)((?:[-+=](?:[rwxXst]*|[ugo]))+)", re.ASCII)
-_CHANGE = re.compile(r"([-+=])([rwxXst]*|[ugo])", re.ASCII)
+_CHANGE = re.compile(r"([-+=])([ugo]|[rwxXst]*)", re.ASCII)
 _SHIFTS = {"u": 6, "g": 3, "o": 0}
 _BITS = {"r": 4, "w": 2, "x": 1}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from lodge.build.planning.resolver import Base
@@ -16,15 +17,20 @@ if TYPE_CHECKING:
     from lodge.engine.images.facade import Images
 
 _MANY = 3
+Login = Callable[[str], Awaitable[dict[str, str]]]
+"""Gives what a client knows of a registry's host; empty for nothing."""
 
 
 class Bases:
     """Fulfils build.planning.resolver.Resolver for one build. `credentials` are by registry."""
 
-    def __init__(self, parts: Parts, images: Images, credentials: dict[str, dict[str, str]]) -> None:
+    def __init__(
+        self, parts: Parts, images: Images, credentials: dict[str, dict[str, str]], login: Login | None = None
+    ) -> None:
         self._parts = parts
         self._images = images
         self._credentials = credentials
+        self._login = login
         self._known: dict[tuple[str, str], asyncio.Future[Base]] = {}
         self.found: dict[str, Found] = {}
 
@@ -58,9 +64,7 @@ class Bases:
 
     async def _bring(self, reference: str, platform: Platform) -> Found:
         name = Reference.parse(reference)
-        auth = self._credentials.get(name.domain) or self._credentials.get(
-            "https://index.docker.io/v1/" if name.domain == "docker.io" else name.domain
-        )
+        auth = await self._auth(name.domain)
         try:
             wanted = None if platform == host().normalised() else str(platform)
             async for _ in await self._images.pull(name.familiar(), platform=wanted, auth=auth):
@@ -75,6 +79,14 @@ class Bases:
         if found is None:
             raise NotFound(f"No such image: {name.familiar()}")
         return found
+
+    async def _auth(self, domain: str) -> dict[str, str] | None:
+        known = self._credentials.get(domain) or self._credentials.get(
+            "https://index.docker.io/v1/" if domain == "docker.io" else domain
+        )
+        if known or self._login is None:
+            return known
+        return await self._login("registry-1.docker.io" if domain == "docker.io" else domain) or None
 
 
 def _shown(reference: str, found: Found) -> str:

@@ -171,7 +171,7 @@ class _Build:
         self._workshop = workshop
         self._request = request
         self._tell = tell
-        self._bases = Bases(parts, images, request.credentials)
+        self._bases = Bases(parts, images, request.credentials, request.login)
         self._fetcher = Fetcher(parts.bridge, os.path.join(parts.settings.data_root, "build", "scratch"))
         self._lint = Lint()
         self._told: set[object] = set()
