@@ -18,8 +18,13 @@ from lodge.spec.descriptor import Descriptor
 SEGMENT = 2 << 20
 """Bytes of one request."""
 CONNECTIONS = 4
-"""Of one blob. Each holds one segment at most, and so does the reader."""
+"""Of one blob. So many segments are ahead of its reader at most."""
+_MOST_AHEAD = 8
+"""Segments of all blobs together, but for one each: it is what bounds the memory."""
 _PIECE = 256 << 10
+_LOOK = 0.1
+"""Seconds after which a connection looks again whether another blob has made room."""
+_ahead = threading.BoundedSemaphore(_MOST_AHEAD)
 
 
 class NoRanges(Exception):
@@ -35,8 +40,9 @@ class Ranged:
         self._start = start
         self._count = -(-(blob.size - start) // SEGMENT)
         self._news = threading.Condition()
-        self._ready: dict[int, list[bytes]] = {}
+        self._ready: dict[int, bytearray] = {}
         self._next = 0
+        self._holding: set[int] = set()
         self._taken = 0
         self._failure: Exception | None = None
         self._closed = False
@@ -58,10 +64,12 @@ class Ranged:
                 if number not in self._ready:
                     self._abort.check()
                     raise self._failure or Broken("unexpected EOF")
-                pieces = self._ready.pop(number)
+                segment = memoryview(self._ready.pop(number))
                 self._taken = number + 1
+                self._give_back({number})
                 self._news.notify_all()
-            yield from pieces
+            for start in range(0, len(segment), _PIECE):
+                yield bytes(segment[start : start + _PIECE])
 
     def close(self) -> None:
         """End the connections. Idempotent."""
@@ -71,6 +79,8 @@ class Ranged:
         self._abort.drop(self._callback)
         for thread in self._threads:
             thread.join()
+        with self._news:
+            self._give_back(set(self._holding))
 
     def _wake(self) -> None:
         with self._news:
@@ -80,9 +90,9 @@ class Ranged:
         """In a thread: fetch segments until there are no more."""
         try:
             while (number := self._claim()) is not None:
-                pieces = self._fetch(number)
+                segment = self._fetch(number)
                 with self._news:
-                    self._ready[number] = pieces
+                    self._ready[number] = segment
                     self._news.notify_all()
         except Exception as error:
             with self._news:
@@ -90,28 +100,40 @@ class Ranged:
                 self._news.notify_all()
 
     def _claim(self) -> int | None:
-        """Take the next segment, as soon as it is not too far ahead of the reader."""
+        """Take the next segment as soon as there is room: there always is for the one that the reader wants."""
         with self._news:
-            while self._next < self._count and self._next >= self._taken + CONNECTIONS and not self._over():
-                self._news.wait()
+            while self._next < self._count and not self._over():
+                if self._next == self._taken:
+                    break
+                if self._next < self._taken + CONNECTIONS and _ahead.acquire(blocking=False):
+                    self._holding.add(self._next)
+                    break
+                self._news.wait(_LOOK)
             if self._next >= self._count or self._over():
                 return None
             self._next += 1
             return self._next - 1
 
+    def _give_back(self, numbers: set[int]) -> None:
+        """Make room: these segments are no longer ahead."""
+        for number in numbers & self._holding:
+            self._holding.discard(number)
+            _ahead.release()
+
     def _over(self) -> bool:
         return self._closed or self._failure is not None or self._abort.is_set
 
-    def _fetch(self, number: int) -> list[bytes]:
+    def _fetch(self, number: int) -> bytearray:
         start = self._start + number * SEGMENT
         end = min(start + SEGMENT, self._blob.size)
-        pieces: list[bytes] = []
+        segment = bytearray(end - start)
+        done = 0
         with self._places.blob(self._blob.id, self._blob.size, start=start, end=end) as stream:
             if stream.start != start:
                 raise NoRanges
-            while start < end and (piece := stream.read(_PIECE)):
+            while done < len(segment) and (piece := stream.read(_PIECE)):
                 if self._closed:
                     raise Aborted("context canceled")
-                start += len(piece)
-                pieces.append(piece)
-        return pieces
+                segment[done : done + len(piece)] = piece
+                done += len(piece)
+        return segment

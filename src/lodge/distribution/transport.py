@@ -26,6 +26,7 @@ _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 _MOST_REDIRECTS = 10
 _LONGEST_WAIT = 300.0
 _BLOCK = 256 << 10
+_LEAST = 16 << 10
 _SENSITIVE = ("authorization", "cookie")
 
 
@@ -47,6 +48,7 @@ class Answer:
         self.headers: Mapping[str, str] = response.headers
         self._abort = abort
         self._callback = abort.add(self._interrupt) if abort is not None else 0
+        self._piece = _LEAST
 
     def __enter__(self) -> Self:
         return self
@@ -67,7 +69,7 @@ class Answer:
         import urllib3.exceptions as failures
 
         try:
-            data = self._response.read1(min(size, _BLOCK), decode_content=False)
+            data = self._response.read1(min(size, self._piece), decode_content=False)
         except (failures.HTTPError, OSError, http.client.HTTPException, ValueError) as error:
             if self._abort is not None:
                 self._abort.check()
@@ -76,6 +78,11 @@ class Answer:
             ) from error
         if not data and self._abort is not None:
             self._abort.check()
+        # What is asked for is allocated, and shrunk to what has come: a wrong guess leaves holes in the heap.
+        if len(data) == self._piece:
+            self._piece = min(2 * self._piece, _BLOCK)
+        elif 4 * len(data) < self._piece:
+            self._piece = max(self._piece // 2, _LEAST)
         return data
 
     def read_all(self, cap: int) -> bytes:

@@ -25,7 +25,7 @@ from lodge.store.layers import Layers, Staged
 from lodge.store.references import References
 from lodge.store.space import disk_full_is_exhausted
 
-_DEPTH = 16
+_DEPTH = 8
 
 
 class Reception:
