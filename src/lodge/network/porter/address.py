@@ -7,6 +7,9 @@ import os
 LINK_FD = 3
 """The number under which a new porter finds the link to the engine that started it."""
 
+TITLE = "lodge-porter"
+"""The first word of its command line as ps(1) shows it; the second is its directory."""
+
 
 def socket_path(directory: str) -> str:
     """Where a porter listens for the next engine."""

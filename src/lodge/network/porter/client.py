@@ -22,6 +22,7 @@ import threading
 from collections.abc import Iterable
 
 from lodge.errors import Unavailable
+from lodge.kernel.sockets import peer_credentials
 from lodge.network.names.view import Member, View
 from lodge.network.porter import process
 from lodge.network.porter.held import Held, Memory
@@ -80,6 +81,8 @@ class Porter:
             except LinkLost as error:
                 _log.warning("%s; another one takes over", error)
                 known = False
+                # It must not go on beside the next one with the same sockets.
+                process.kill_hung(peer_credentials(sock)[0], self._directory)
             if known:
                 self._adopt(link, 0)
             else:

@@ -15,7 +15,7 @@ import sys
 
 from lodge.kernel.process import close_range, set_title
 from lodge.network.loop import READ, Loop, Timer
-from lodge.network.porter.address import LINK_FD, socket_path
+from lodge.network.porter.address import LINK_FD, TITLE, socket_path
 from lodge.network.porter.caller import Caller
 from lodge.network.porter.desk import Desk
 
@@ -30,7 +30,7 @@ def main() -> None:
     # SAFETY: nothing of ours is open yet; what a careless parent left open shall not live on here.
     close_range(LINK_FD + 1)
     directory = sys.argv[1]
-    set_title(["lodge-porter", directory])
+    set_title([TITLE, directory])
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     os.chdir("/")

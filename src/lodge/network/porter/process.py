@@ -15,7 +15,7 @@ import socket
 import sys
 
 from lodge.kernel.process import pidfd_open, pidfd_send_signal
-from lodge.network.porter.address import LINK_FD, socket_path
+from lodge.network.porter.address import LINK_FD, TITLE, socket_path
 
 _log = logging.getLogger(__name__)
 
@@ -89,7 +89,7 @@ def _widen(sock: socket.socket) -> None:
 
 
 def end(pid: int, patience: float) -> None:
-    """Collect a child that ends within `patience` seconds; kill it else. No error when it is not ours."""
+    """Wait `patience` seconds for the end of a porter; kill it else. Collect it where it is our child."""
     try:
         pidfd = pidfd_open(pid)
     except OSError:
@@ -100,6 +100,26 @@ def end(pid: int, patience: float) -> None:
             pidfd_send_signal(pidfd, signal.SIGKILL)
         os.waitpid(pid, 0)
     except (ChildProcessError, ProcessLookupError):
+        pass
+    finally:
+        os.close(pidfd)
+
+
+def kill_hung(pid: int, directory: str) -> None:
+    """Kill the porter of a directory that does not answer. Nothing when the pid is somebody else's by now."""
+    try:
+        pidfd = pidfd_open(pid)
+    except OSError:
+        return
+    try:
+        # Asked for after the pidfd was opened: what it says then is of the process that is killed.
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            title = file.read()
+        if title.rstrip(b"\0").split(b"\0") == [TITLE.encode(), os.fsencode(directory)]:
+            pidfd_send_signal(pidfd, signal.SIGKILL)
+            select.select([pidfd], [], [])
+            os.waitpid(pid, 0)
+    except OSError:
         pass
     finally:
         os.close(pidfd)

@@ -1,7 +1,6 @@
 """A porter that runs, and the engine's end of it: deaths of either, and what is left afterwards."""
 
 import os
-import select
 import signal
 import socket
 import subprocess
@@ -14,6 +13,7 @@ import pytest
 
 from lodge.network.names.view import Attachment, Member, View
 from lodge.network.porter import client as client_module
+from lodge.network.porter import link as link_module
 from lodge.network.porter import messages
 from lodge.network.porter.client import Porter
 from lodge.network.porter.messages import Target
@@ -79,6 +79,11 @@ def ask(address: tuple[str, int], name: str) -> dns.Message:
         sock.connect(address)
         sock.send(dns.query(name))
         return dns.read(sock.recv(4096))
+
+
+def memory(pid: int) -> int:
+    """Kilobytes that are its own share (PSS)."""
+    return int(Path(f"/proc/{pid}/smaps_rollup").read_text().split("Pss:")[1].split()[0])
 
 
 def serve(porter: Porter, sockets: Sockets) -> None:
@@ -244,6 +249,55 @@ def test_another_version_is_replaced_and_carries_its_connections_on(
     second.close()
 
 
+def test_a_porter_that_hangs_is_replaced(
+    directory: str, sockets: Sockets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link_module, "PATIENCE", 1)
+    first = Porter(directory)
+    serve(first, sockets)
+    ask(sockets.address, "web")
+    (pid,) = porters(directory)
+    os.kill(pid, signal.SIGSTOP)
+    first.settle()
+    assert ask(sockets.address, "web").data == ["10.1.0.2"]
+    assert porters(directory) != [pid]
+    first.close()
+    (pid,) = porters(directory)
+    os.kill(pid, signal.SIGSTOP)
+    second = Porter(directory)
+    assert second.open().sandboxes == frozenset()
+    assert porters(directory) == []
+    serve(second, sockets)
+    assert ask(sockets.address, "web").data == ["10.1.0.2"]
+    second.close_sandbox("c1")
+    second.close()
+
+
+def test_a_thousand_connections_cost_little_and_leave_nothing(directory: str, sockets: Sockets) -> None:
+    porter = Porter(directory)
+    with socket.create_server(("127.0.0.1", 0), backlog=1100) as server:
+        server.settimeout(10)
+        target = Target(protocol="tcp", address="127.0.0.1", port=server.getsockname()[1])
+        porter.reserve("c1", "a", target, sockets.port.fileno())
+        porter.settle()
+        (pid,) = porters(directory)
+        before, files = memory(pid), len(os.listdir(f"/proc/{pid}/fd"))
+        pairs = []
+        for _ in range(1000):
+            client = socket.create_connection(sockets.port_address, timeout=10)
+            pairs.append((client, server.accept()[0]))
+        assert memory(pid) - before < 5 << 10
+        for pair in pairs:
+            for sock in pair:
+                sock.close()
+        deadline = time.monotonic() + 10
+        while len(os.listdir(f"/proc/{pid}/fd")) > files and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert len(os.listdir(f"/proc/{pid}/fd")) == files
+    porter.free("c1")
+    porter.close()
+
+
 def test_a_porter_that_can_not_start_is_said(directory: str, sockets: Sockets) -> None:
     from lodge.errors import Unavailable
 
@@ -295,9 +349,7 @@ def test_it_is_small(directory: str, sockets: Sockets) -> None:
     serve(porter, sockets)
     ask(sockets.address, "web")
     (pid,) = porters(directory)
-    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    kilobytes = int(text.split("Pss:")[1].split()[0])
+    kilobytes = memory(pid)
     porter.close_sandbox("c1")
     porter.close()
     assert kilobytes < 14 << 10
-    assert not select.select([], [], [], 0)[0]
