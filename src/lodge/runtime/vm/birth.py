@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from lodge.errors import LodgeError, StartFailed
 from lodge.runtime.vm.machine import Machine, Wish
+from lodge.runtime.vm.network import Wires
 from lodge.runtime.vm.parts.base import Base
 from lodge.runtime.vm.parts.frozen import Frozen
 from lodge.runtime.vm.porter_link import MachineGone
@@ -108,7 +109,7 @@ def _freeze(wish: Wish, base: Base, memory: int, state: int) -> None:
     """Boot a machine that has nothing of any container, and save it as it stands."""
     # The hypervisor opens it by itself, as its own user.
     os.fchmod(memory, 0o666)
-    bare = replace(wish, image=-1, tap=-1, memory_file=memory, memory_shared=True)
+    bare = replace(wish, image=-1, wires=Wires(), memory_file=memory, memory_shared=True)
     machine = _boot(bare, base)
     try:
         save(machine, state)

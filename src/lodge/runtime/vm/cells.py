@@ -74,9 +74,15 @@ def _only(names: Sequence[str]) -> Seccomp:
 
 
 class Hypervisor:
-    """`place` is an empty directory; `devices` are nodes that QEMU needs, such as /dev/kvm."""
+    """`place` is an empty directory; `devices` are nodes that QEMU needs, such as /dev/kvm.
 
-    def __init__(self, place: str, base: str, user: int, devices: Sequence[str] = ()) -> None:
+    `network` is a namespace to live in, -1 for the empty one that it was born in.
+    """
+
+    def __init__(
+        self, place: str, base: str, user: int, *, devices: Sequence[str] = (), network: int = -1
+    ) -> None:
+        self._network = network
         self._place = place
         self._base = base
         self._user = user
@@ -85,6 +91,9 @@ class Hypervisor:
     def enter(self) -> None:
         """In the child: what is left is /usr and what belongs to it, the base, a few devices, its own /proc."""
         place = self._place
+        if self._network >= 0:
+            # Where its taps are, and where the host looks for the container's interfaces by its pid.
+            ns.setns(self._network, ns.CLONE_NEWNET)
         _cover(place, "size=1m,mode=755")
         for path in ("/usr", "/lib", "/lib64", "/bin", "/opt"):
             _show_tree(path, place)

@@ -15,10 +15,11 @@ from lodge.kernel import seccomp
 from lodge.kernel.cgroups import Cgroup, CgroupStats, Hierarchy
 from lodge.kernel.system import cpu_count, memory_total
 from lodge.runtime.contract import StdioRequest, Streams
-from lodge.runtime.vm import birth, cells, figures, setup, sizes
+from lodge.runtime.vm import birth, cells, figures, network, setup, sizes
 from lodge.runtime.vm.channel import Pipe
 from lodge.runtime.vm.files import Files
 from lodge.runtime.vm.machine import Machine, Wish
+from lodge.runtime.vm.network import Wires
 from lodge.runtime.vm.parts import base as bases
 from lodge.runtime.vm.parts import image
 from lodge.runtime.vm.porter_link import MachineGone
@@ -62,6 +63,7 @@ class VmDwelling:
         self._filter_cache = filter_cache
         path = config.linux.cgroups_path if config.linux else ""
         self._cgroup: Cgroup = hierarchy.group(path or f"/{identity}")
+        self._wires = Wires()
         self._machine: Machine | None = None
         self._channels = itertools.count(_FIRST_CHANNEL)
         self._init: GuestProgram | None = None
@@ -71,7 +73,11 @@ class VmDwelling:
     def create(self, stdio: StdioRequest) -> GuestProgram:
         """See the contract."""
         try:
-            self._machine = self._boot()
+            self._wires = network.connect(self._config)
+            try:
+                self._machine = self._boot()
+            finally:
+                self._wires.close()
             process = self._config.process
             assert process is not None
             self._init = self._spawn(process, stdio, self._extras, first=True)
@@ -87,7 +93,9 @@ class VmDwelling:
         base = bases.find(self._root)
         resources = self._config.linux.resources if self._config.linux else None
         user = cells.user_of(self._identity)
-        cage = cells.Hypervisor(self._place, base.directory, user, ["/dev/kvm"])
+        cage = cells.Hypervisor(
+            self._place, base.directory, user, devices=["/dev/kvm"], network=self._wires.space
+        )
         porter = cells.Porter(self._place, user, self._compiled(cells.porter_filter()))
         self._make_group(resources)
         disk = os.open(image.disk(self._root, self._files.layers), os.O_RDONLY | os.O_CLOEXEC)
@@ -100,6 +108,7 @@ class VmDwelling:
                     memory=sizes.memory(resources, memory_total()),
                     processors=sizes.processors(resources, cpu_count(), emulated=emulated),
                     image=disk,
+                    wires=self._wires,
                     namespaces=cells.NAMESPACES,
                     enter_cage=cells.in_group(self._cgroup.enter, cage.enter),
                     enter_cell=cells.in_group(self._cgroup.enter, porter.enter),
@@ -180,6 +189,7 @@ class VmDwelling:
             entropy=secrets.token_bytes(256),
             upper=self._files.upper is not None,
             shares=self._files.numbers,
+            netlink=[message for each in self._wires.interfaces for message in each.messages],
         )
         answer = machine.porter.ask(Kind.SETUP, 0, payload, patience=patience)
         if answer.error:

@@ -8,11 +8,12 @@ import socket
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from lodge.kernel.namespaces import clone3
 from lodge.kernel.process import close_range, pidfd_send_signal, set_name, set_pdeathsig
+from lodge.runtime.vm.network import Wires
 from lodge.runtime.vm.parts.base import Base
 from lodge.runtime.vm.porter import become_porter
 from lodge.runtime.vm.porter_link import PorterLink
@@ -23,7 +24,7 @@ _TAIL = 2000
 
 
 class Wish(Struct, kw_only=True):
-    """What a machine shall be. Sizes are MiB; `image`, `memory_file`, `state` and `tap` are descriptors or -1.
+    """What a machine shall be. Sizes are MiB; `image`, `memory_file` and `state` are descriptors or -1.
 
     They stay the caller's. Its processes are born into new `namespaces`; `enter_cage` runs in the hypervisor's process before its execve, `enter_cell` in
     the porter's.
@@ -34,8 +35,7 @@ class Wish(Struct, kw_only=True):
     memory: int
     processors: int
     image: int = -1
-    tap: int = -1
-    mac: str = ""
+    wires: Wires = field(default_factory=Wires)
     memory_file: int = -1
     memory_shared: bool = False
     state: int = -1
@@ -64,12 +64,13 @@ class Machine:
             )
             self.control = Control(control)
             link, theirs = PorterLink.make()
+            names = wish.wires.names
             self.porter = PorterLink(link)
             self._fork(
                 "lodge-porter",
                 wish.enter_cell,
-                lambda: become_porter(theirs, agent, console),
-                [sock.fileno() for sock in (theirs, agent, console)],
+                lambda: become_porter(theirs, agent, console, names),
+                [sock.fileno() for sock in (theirs, agent, console, names) if sock is not None],
             )
             theirs.close()
         finally:
@@ -80,11 +81,19 @@ class Machine:
         agent, files, control, console = sockets
         fields = {
             name: getattr(wish, name)
-            for name in ("program", "accelerator", "memory", "processors", "image", "tap", "mac")
+            for name in ("program", "accelerator", "memory", "processors", "image")
             + ("memory_file", "memory_shared", "state", "confined")
         }
-        machine = command.Machine(agent=agent, files=files, control=control, console=console, **fields)
-        fds = [fd for fd in (*sockets, wish.image, wish.tap, wish.memory_file, wish.state) if fd >= 0]
+        taps = [interface.tap for interface in wish.wires.interfaces]
+        machine = command.Machine(
+            agent=agent,
+            files=files,
+            control=control,
+            console=console,
+            cards=tuple((interface.tap, interface.mac) for interface in wish.wires.interfaces),
+            **fields,
+        )
+        fds = [fd for fd in (*sockets, wish.image, *taps, wish.memory_file, wish.state) if fd >= 0]
         seen = base if wish.namespaces == 0 else replace(base, directory="/base")
         words = command.command(machine, seen)
         pid, pidfd = process.start(words, fds, self._stderr, wish.namespaces, wish.enter_cage)

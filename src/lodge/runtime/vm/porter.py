@@ -22,6 +22,7 @@ from typing import NoReturn
 from lodge.kernel import sockets
 from lodge.runtime.vm import protocol
 from lodge.runtime.vm.channel import Channel, Pipe
+from lodge.runtime.vm.names import Names
 from lodge.runtime.vm.protocol import Frame, Kind, ProtocolError, Reader, encode
 
 _CHUNK = 128 * 1024
@@ -33,9 +34,17 @@ LAST_WORDS = 0
 
 
 class Porter:
-    """The porter's whole work. `agent` and `console` lead to QEMU, `control` to the keeper."""
+    """The porter's whole work. `agent` and `console` lead to QEMU, `control` to the keeper, `names` to a
+    name server."""
 
-    def __init__(self, control: socket.socket, agent: socket.socket, console: socket.socket) -> None:
+    def __init__(
+        self,
+        control: socket.socket,
+        agent: socket.socket,
+        console: socket.socket,
+        names: socket.socket | None,
+    ) -> None:
+        self._names = Names(names) if names is not None else None
         self._control = control
         self._agent = agent
         self._console: socket.socket | None = console
@@ -69,6 +78,8 @@ class Porter:
             watched[self._control.fileno()] = (select.POLLIN, self._read_control)
             events = select.POLLIN | (select.POLLOUT if self._outgoing else 0)
             watched[self._agent.fileno()] = (events, self._exchange)
+            if self._names is not None:
+                watched[self._names.fileno()] = (select.POLLIN, self._answer_names)
             if self._console is not None:
                 watched[self._console.fileno()] = (select.POLLIN, self._read_console)
         for channel in list(self._channels.values()):
@@ -128,6 +139,8 @@ class Porter:
                 self._tell(frame)
             case Kind.READY | Kind.OUT_OF_MEMORY:
                 self._tell(frame)
+            case Kind.NAME_QUERY if self._names is not None:
+                self._names.ask(frame.payload)
             case _:
                 channel = self._channels.get(frame.channel)
                 if channel is None:
@@ -141,6 +154,11 @@ class Porter:
             sockets.send(self._control, encode(frame.kind, frame.channel, frame.payload))
         except OSError:
             os._exit(0)
+
+    def _answer_names(self) -> None:
+        assert self._names is not None
+        for payload in self._names.answers():
+            self._send(Frame(Kind.NAME_ANSWER, 0, payload))
 
     def _read_console(self) -> None:
         assert self._console is not None
@@ -173,9 +191,11 @@ class Porter:
             channel.close()
 
 
-def become_porter(control: socket.socket, agent: socket.socket, console: socket.socket) -> NoReturn:
+def become_porter(
+    control: socket.socket, agent: socket.socket, console: socket.socket, names: socket.socket | None
+) -> NoReturn:
     """Serve in this process, a fresh fork that has given up its rights; it ends here."""
     try:
-        Porter(control, agent, console).serve()
+        Porter(control, agent, console, names).serve()
     finally:
         os._exit(0)

@@ -13,7 +13,8 @@
       | <---- OUTPUT n, OUTPUT_END n, TAKEN n    |   streams with windows: CREDIT and TAKEN give back what was used
       | <-------------------------- EXITED n     |   after its output for the first program, at once for others
       | FIGURES, TABLE, SYNC, GROUP -----------> |   each answered by ANSWER on the channel it came by
-      | <-------------------------- OUT_OF_MEMORY|
+      | <----- OUT_OF_MEMORY, NAME_QUERY         |
+      | NAME_ANSWER ---------------------------> |
 
 A frame is kind (8 bits), zero (8), channel (16), length (32), payload; a field of a SETUP or SPAWN is tag (16),
 length (32), bytes; all little-endian. A payload has at most FRAME_LIMIT bytes. The agent's side is
@@ -53,6 +54,7 @@ class Kind(IntEnum):
     TABLE = 10
     SYNC = 11
     GROUP = 12
+    NAME_ANSWER = 13
     READY = 65
     ANSWER = 66
     OUTPUT = 67
@@ -60,6 +62,7 @@ class Kind(IntEnum):
     EXITED = 69
     TAKEN = 70
     OUT_OF_MEMORY = 71
+    NAME_QUERY = 72
 
 
 class Field(IntEnum):
@@ -78,6 +81,7 @@ class Field(IntEnum):
     GROUP_FILE = 12
     NETLINK = 13
     UPPER = 15
+    NAMES = 16
     ARG = 20
     ENV = 21
     CWD = 22

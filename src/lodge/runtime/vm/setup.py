@@ -46,6 +46,8 @@ def machine_fields(
     if config.domainname:
         parts.append(field(Field.DOMAINNAME, config.domainname))
     parts += [field(Field.NETLINK, message) for message in netlink]
+    if netlink:
+        parts.append(field(Field.NAMES))
     if upper:
         parts.append(field(Field.UPPER, UPPER))
     parts += [field(Field.GROUP_FILE, text) for text in group_files(linux.resources)]

@@ -7,6 +7,7 @@
  * identity.c  who a program is: user, groups, capabilities, limits, filter
  * users.c     Docker's user strings, by the image's own /etc/passwd and /etc/group
  * relay.c     carries FUSE requests of this kernel to the host's file server
+ * names.c     carries questions for names to the host
  * figures.c   counts for `stats` and `top`
  *
  * The vocabulary is described in runtime/vm/protocol.py; tests compare its numbers with these.
@@ -37,6 +38,7 @@ enum kind {
 	TABLE = 10,
 	SYNC = 11,
 	GROUP = 12,
+	NAME_ANSWER = 13,
 	/* the guest says */
 	READY = 65,
 	ANSWER = 66,
@@ -45,6 +47,7 @@ enum kind {
 	EXITED = 69,
 	TAKEN = 70,
 	OUT_OF_MEMORY = 71,
+	NAME_QUERY = 72,
 };
 
 enum field {
@@ -61,6 +64,7 @@ enum field {
 	F_GROUP_FILE = 12,
 	F_NETLINK = 13,
 	F_UPPER = 15,
+	F_NAMES = 16,
 	F_ARG = 20,
 	F_ENV = 21,
 	F_CWD = 22,
@@ -163,6 +167,12 @@ struct account {
 int users_resolve(const char *user, char **groups, unsigned group_count, struct account *account,
 		  struct failure *failure);
 void users_home(uint32_t uid, char *home, size_t room);
+
+/* names.c */
+void names_open(void);
+int names_fd(void);
+void names_ready(void);
+void names_answer(const uint8_t *payload, uint32_t length);
 
 /* relay.c */
 int relay_start(int port, const char *place, struct failure *failure);

@@ -6,7 +6,6 @@
 #define _GNU_SOURCE
 #include "agent.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>
@@ -77,21 +76,19 @@ static void set_time(uint64_t nanoseconds)
 /* Devices may have come into slots that were empty before the freeze: let the driver look again. */
 static void bind_devices(void)
 {
-	DIR *devices = opendir("/sys/bus/platform/devices");
-	struct dirent *entry;
-	while (devices != NULL && (entry = readdir(devices)) != NULL) {
-		char driver[300];
-		snprintf(driver, sizeof driver, "/sys/bus/platform/devices/%s/driver", entry->d_name);
-		if (strncmp(entry->d_name, "LNRO0005:", 9) != 0 || access(driver, F_OK) == 0)
+	/* In the order of the slots, for the order of network cards is their order here. */
+	for (int number = 0; number < 16; number++) {
+		char name[32], driver[128];
+		snprintf(name, sizeof name, "LNRO0005:%02x", number);
+		snprintf(driver, sizeof driver, "/sys/bus/platform/devices/%s/driver", name);
+		if (access(driver, F_OK) == 0)
 			continue;
 		int fd = open("/sys/bus/platform/drivers/virtio-mmio/bind", O_WRONLY | O_CLOEXEC);
 		/* An empty slot refuses, which is no error. */
-		if (fd >= 0 && write(fd, entry->d_name, strlen(entry->d_name)) < 0)
+		if (fd >= 0 && write(fd, name, strlen(name)) < 0)
 			errno = 0;
 		close(fd);
 	}
-	if (devices != NULL)
-		closedir(devices);
 }
 
 static int mount_lower(struct failure *failure)
@@ -185,6 +182,9 @@ int house_set_up(const uint8_t *payload, uint32_t length, struct failure *failur
 			break;
 		case F_ENTROPY:
 			stir_in(&field);
+			break;
+		case F_NAMES:
+			names_open();
 			break;
 		case F_GROUP_FILE:
 			bad = group_write(field_text(&field), failure);

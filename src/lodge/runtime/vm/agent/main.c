@@ -159,6 +159,9 @@ static void handle(uint8_t kind, uint16_t channel, const uint8_t *payload, uint3
 		answer(channel, &failure);
 		break;
 	}
+	case NAME_ANSWER:
+		names_answer(payload, length);
+		break;
 	default:
 		failed(&failure, AT_PROTOCOL, ENOSYS, "unknown order %u", kind);
 		answer(channel, &failure);
@@ -181,12 +184,15 @@ static void serve(void)
 	sigemptyset(&all_open);
 	for (;;) {
 		polls[0] = (struct pollfd){.fd = wire_fd(), .events = wire_wants()};
-		unsigned count = 1 + programs_poll(polls + 1, MOST_POLLS - 1);
+		polls[1] = (struct pollfd){.fd = names_fd(), .events = POLLIN};
+		unsigned count = 2 + programs_poll(polls + 2, MOST_POLLS - 2);
 		/* SIGCHLD is open only while it waits, so that no death is slept over. */
 		if (ppoll(polls, count, NULL, &all_open) > 0) {
 			if (polls[0].revents & POLLOUT)
 				wire_flush();
-			programs_ready(polls + 1, count - 1);
+			if (polls[1].revents & POLLIN)
+				names_ready();
+			programs_ready(polls + 2, count - 2);
 			if (polls[0].revents & (POLLIN | POLLHUP) && wire_receive(handle) < 0)
 				reboot(RB_POWER_OFF);
 			if (polls[0].revents & POLLHUP)

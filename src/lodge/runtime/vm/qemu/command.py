@@ -24,7 +24,7 @@ _TRANSLATIONS_MB = 64
 class Machine(Struct, frozen=True, kw_only=True):
     """A machine to start. Sizes are MiB; descriptors are the child's own numbers, -1 for none.
 
-    `agent`, `files`, `control` and `console` are stream sockets; `image` a disk to read; `tap` a tap device.
+    `agent`, `files`, `control` and `console` are stream sockets; `image` a disk to read; `cards` tap devices with hardware addresses.
     `memory_file` is a file that its memory is a private copy of, or with `memory_shared` is; `state` the rest
     of a frozen machine, to go on from.
     """
@@ -38,8 +38,7 @@ class Machine(Struct, frozen=True, kw_only=True):
     control: int
     console: int
     image: int = -1
-    tap: int = -1
-    mac: str = ""
+    cards: tuple[tuple[int, str], ...] = ()
     memory_file: int = -1
     memory_shared: bool = False
     state: int = -1
@@ -123,10 +122,10 @@ def _disk(machine: Machine) -> Iterator[str]:
 
 
 def _network(machine: Machine) -> Iterator[str]:
-    if machine.tap >= 0:
-        yield from ("-netdev", f"tap,id=network,fd={machine.tap}")
-        bus = f"bus=virtio-mmio-bus.{_NETWORK_SLOT}"
-        yield from ("-device", f"virtio-net-device,netdev=network,mac={machine.mac},{bus}")
+    for number, (tap, mac) in enumerate(machine.cards):
+        yield from ("-netdev", f"tap,id=net{number},fd={tap}")
+        bus = f"bus=virtio-mmio-bus.{_NETWORK_SLOT + number}"
+        yield from ("-device", f"virtio-net-device,netdev=net{number},mac={mac},{bus}")
 
 
 def _rest(machine: Machine) -> Iterator[str]:
