@@ -97,9 +97,7 @@ class System:
             "ProductLicense": "",
             "Warnings": self._warnings(),
             "CDISpecDirs": None,
-            "DefaultAddressPools": [
-                {"Base": pool.base, "Size": pool.size} for pool in settings.network.pools
-            ]
+            "DefaultAddressPools": [{"Base": pool.base, "Size": pool.size} for pool in settings.network.pools]
             or None,
             "FirewallBackend": {"Driver": "nftables"} if settings.network.firewall else None,
             "DiscoveredDevices": None,

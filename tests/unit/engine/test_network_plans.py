@@ -156,8 +156,8 @@ def test_variables_of_a_link() -> None:
             (
                 "* user specified IP address is supported on user defined networks only\n"
                 "* network-scoped aliases are only supported for user-defined networks\n"
-                "* user specified IP address is supported only when connecting to networks with user configured"
-                " subnets"
+                "* user specified IP address is supported only when connecting to networks with user"
+                " configured subnets"
             ),
         ),
         (
