@@ -15,8 +15,10 @@ from __future__ import annotations
 # `typing` costs 8 ms, and the command starts through here (tests/unit/cli/test_start_budget.py).
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from lodge.build.failures import BuildFailed
     from lodge.engine.library.asynchronous import AsyncContainer, AsyncEngine
     from lodge.engine.library.blocking import Container, Engine
+    from lodge.engine.library.building import BuildResult
     from lodge.engine.library.results import ProgramFailed, Resources, RunResult, RunTimedOut
     from lodge.engine.settings import Settings
     from lodge.errors import LodgeError
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = [
     "AsyncContainer",
     "AsyncEngine",
+    "BuildFailed",
+    "BuildResult",
     "Container",
     "Engine",
     "LodgeError",
@@ -37,6 +41,8 @@ __all__ = [
 _HOMES = {
     "AsyncContainer": "lodge.engine.library.asynchronous",
     "AsyncEngine": "lodge.engine.library.asynchronous",
+    "BuildFailed": "lodge.build.failures",
+    "BuildResult": "lodge.engine.library.building",
     "Container": "lodge.engine.library.blocking",
     "Engine": "lodge.engine.library.blocking",
     "LodgeError": "lodge.errors",

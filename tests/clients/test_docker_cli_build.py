@@ -166,7 +166,8 @@ def test_stages_files_and_owners(lodged: Lodged, context: Path, tag: str) -> Non
     build(
         lodged, context,
         "FROM busybox AS one\nRUN mkdir -p /etc; echo me:x:7:8::/:/bin/sh > /etc/passwd\n"
-        "RUN echo x > /x && chown 7 /x\nFROM busybox\nCOPY --from=one /etc/passwd /etc/\nCOPY --from=one /x /kept\n"
+        "RUN echo x > /x && chown 7 /x\nFROM busybox\n"
+        "COPY --from=one /etc/passwd /etc/\nCOPY --from=one /x /kept\n"
         "COPY --chown=me --chmod=u=rw,go= a.txt /mine\n"
         "COPY --link sub /linked/\nCOPY <<EOF /text\nfrom the file\nEOF\n",
         "-t", tag,

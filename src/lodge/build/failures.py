@@ -56,3 +56,7 @@ def excerpt(source: str, lines: Lines, around: int = 2) -> str:
         mark = ">>>" if first <= number <= last else "   "
         rows.append(f"{number:4} | {mark} {every[number - 1]}".rstrip())
     return "\n".join(rows)
+
+
+BuildFailed = StepFailed
+"""What the library's users call it."""

@@ -10,9 +10,9 @@ import asyncio
 import hashlib
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import aclosing, suppress
-from typing import Self, Unpack
+from typing import TYPE_CHECKING, Self, Unpack
 
 from lodge.engine.engine import Engine as Core
 from lodge.engine.library import archives
@@ -24,6 +24,9 @@ from lodge.engine.models import Container as Record
 from lodge.engine.settings import Settings
 from lodge.errors import Conflict, NotFound, NotModified, StartFailed, TimedOut
 from lodge.spec.reference import Reference
+
+if TYPE_CHECKING:
+    from lodge.engine.library.building import BuildOptions, BuildResult, Context, Watch
 
 Many = list
 
@@ -336,6 +339,24 @@ class AsyncImages:
     async def bootstrap(self, name: str, *, mirror: str | None = None) -> AsyncIterator[Progress]:
         """Make a base image on this machine; iterate over its progress."""
         return await self._core.images.bootstrap(name, suite=None, mirror=mirror)
+
+    async def build(
+        self,
+        dockerfile: str | None = None,
+        *,
+        context: Context = None,
+        tags: Iterable[str] = (),
+        watch: Watch | None = None,
+        **options: Unpack[BuildOptions],
+    ) -> BuildResult:
+        """Build an image from a Dockerfile's text, or from the one in the context; see `building`.
+
+        `context` is a directory, files by name, the bytes of a tar, or what yields names with contents.
+        `watch` is called with every event (`lodge.build.contract`). StepFailed has the step's log.
+        """
+        from lodge.engine.library.building import build
+
+        return await build(self._core, dockerfile, context, tags, options, watch)
 
     async def load(self, path: str) -> Many[str]:
         """Take in an archive (docker save, OCI layout); gives the names or ids that it brought."""

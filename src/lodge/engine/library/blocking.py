@@ -10,15 +10,18 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import Future
-from typing import Any, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from lodge.engine.library.asynchronous import AsyncContainer, AsyncEngine
 from lodge.engine.library.results import RunResult
 from lodge.engine.library.wishes import Command, Options
 from lodge.engine.models import Image, Progress, Stats
 from lodge.engine.settings import Settings
+
+if TYPE_CHECKING:
+    from lodge.engine.library.building import BuildOptions, BuildResult, Context, Watch
 
 T = TypeVar("T")
 Many = list
@@ -254,6 +257,20 @@ class Images:
                     progress(step)
 
         self._call(work())
+
+    def build(
+        self,
+        dockerfile: str | None = None,
+        *,
+        context: Context = None,
+        tags: Iterable[str] = (),
+        watch: Watch | None = None,
+        **options: Unpack[BuildOptions],
+    ) -> BuildResult:
+        """Build an image; see `AsyncImages.build`. `watch` is called in the engine's thread."""
+        work = self._images.build(dockerfile, context=context, tags=tags, watch=watch, **options)
+        built: BuildResult = self._call(work)
+        return built
 
     def load(self, path: str) -> Many[str]:
         """Take in an archive; gives the names or ids that it brought."""
