@@ -1,4 +1,4 @@
-"""What this engine is not: a swarm's manager, a host of plugins, a builder. Each is answered as Docker would.
+"""What this engine is not: a swarm's manager, a host of plugins. Each is answered as Docker would.
 
 A Docker engine outside a swarm, without plugins and without experimental features says exactly this.
 """
@@ -47,8 +47,6 @@ def routes() -> list[Route]:
         *(Route(method, path, no_plugins) for method, path in _PLUGIN_MAKING),
         Route("GET", "/containers/{name}/checkpoints", experimental),
         Route("POST", "/containers/{name}/checkpoints", experimental),
-        Route("POST", "/session", no_session),
-        Route("POST", "/grpc", no_session),
     ]
 
 
@@ -96,10 +94,3 @@ def experimental(call: Call) -> None:
         "This experimental feature is disabled by default. Start the Docker daemon in experimental mode "
         "in order to enable it."
     )
-
-
-def no_session(call: Call) -> None:
-    """POST /session and /grpc."""
-    if not call.header("upgrade"):
-        raise InvalidArgument("no upgrade proto in request")
-    raise Unsupported("building images is not offered by this engine yet")

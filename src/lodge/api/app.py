@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Coroutine
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lodge.api.backend import Backend
 from lodge.api.call import Call
@@ -18,6 +19,9 @@ from lodge.errors import InvalidArgument
 from lodge.http.body import ClientGone
 from lodge.http.exchange import Exchange
 from lodge.wire import versions
+
+if TYPE_CHECKING:
+    from lodge.api.buildkit.door import Door
 
 _LOOPBACK = ("", "localhost", "127.0.0.1", "[::1]", "::1", "api.moby.localhost", "docker")
 _NO_PAGE = b'{"message":"page not found"}\n'
@@ -49,8 +53,29 @@ class App:
         self._backend = backend
         self._oldest = oldest
         self.leases = Leases(backend)
-        known = [*all_routes(), *self.leases.routes()] if routes is None else routes
+        self._door: Door | None = None
+        doors = [Route("POST", "/grpc", self._grpc), Route("POST", "/session", self._session)]
+        known = [*all_routes(), *self.leases.routes(), *doors] if routes is None else routes
         self._router = Router(known)
+
+    @property
+    def buildkit(self) -> Door:
+        """The door for BuildKit's clients; its libraries are imported when the first of them comes."""
+        if self._door is None:
+            from lodge.api.buildkit.door import Door
+
+            self._door = Door(self._backend)
+        return self._door
+
+    def http2(self) -> asyncio.Protocol:
+        """The protocol of a client that speaks HTTP/2 from the beginning: gRPC."""
+        return self.buildkit.protocol()
+
+    async def _grpc(self, call: Call) -> None:
+        await self.buildkit.grpc(call)
+
+    async def _session(self, call: Call) -> None:
+        await self.buildkit.session(call)
 
     def handle(self, exchange: Exchange) -> Coroutine[Any, Any, None] | None:
         """Answer an exchange (see `http.server.Handler`)."""

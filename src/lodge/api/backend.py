@@ -288,6 +288,11 @@ class BuildContext(Protocol):
 class Builds(Protocol):
     """Builds and their cache. Requests and events are those of `lodge.build.contract`."""
 
+    @property
+    def scratch(self) -> str:
+        """A directory of this machine for what builds bring."""
+        ...
+
     async def receive(self, source: Inflow, remote: str, request: BuildRequest) -> BuildContext | None:
         """Take a context in, from a body or an address, and put it into the request."""
         ...

@@ -21,7 +21,7 @@ _JSON_LINES = "application/jsonl"
 _JSON_SEQUENCE = "application/json-seq"
 _STREAM_TYPES = (_JSON_LINES, "application/x-ndjson", _JSON_SEQUENCE)
 _PING = (
-    ("Builder-Version", "1"),
+    ("Builder-Version", "2"),
     ("Cache-Control", "no-cache, no-store, must-revalidate"),
     ("Pragma", "no-cache"),
     ("Swarm", "inactive"),

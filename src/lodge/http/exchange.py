@@ -162,8 +162,8 @@ class Exchange:
     def switch(self, protocol: str) -> Handover:
         """Answer 101 to a client that asked for another protocol; give the connection away."""
         self._begin(101)
-        lines = [status_line(101), f"Connection: Upgrade\r\nUpgrade: {protocol}\r\n".encode("latin-1"), b"\r\n"]
-        self._connection.write(b"".join(lines))
+        lines = f"Connection: Upgrade\r\nUpgrade: {protocol}\r\n\r\n"
+        self._connection.write(status_line(101) + lines.encode("latin-1"))
         self.handover = self._connection.give_away()
         return self.handover
 
