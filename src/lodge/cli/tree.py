@@ -46,6 +46,7 @@ CONTAINER = {
 IMAGE = {
     "bootstrap": "pull:BOOTSTRAP",
     "build": "build:BUILD",
+    "attestations": "image_tools:ATTESTATIONS",
     "copy": "image_tools:COPY",
     "diff": "image_tools:DIFF",
     "explore": "image_tools:EXPLORE",
@@ -62,6 +63,7 @@ IMAGE = {
     "rm": "images:RMI",
     "save": "archives:SAVE",
     "tag": "images:TAG",
+    "verify": "image_tools:VERIFY",
 }
 
 BUILDER = {

@@ -87,7 +87,7 @@ RELOADABLE = (
     "debug", "default_runtime", "dns", "dns_options", "dns_search", "init", "init_path",
     "insecure_registries", "labels", "log_driver", "log_options", "registries", "registry_mirrors",
     "runtimes",
-    "seccomp_profile", "shm_size", "shutdown_timeout", "ulimits",
+    "seccomp_profile", "shm_size", "shutdown_timeout", "trust_policy", "ulimits",
 )  # fmt: skip
 """Settings of the engine that a SIGHUP changes for what is created from then on."""
 

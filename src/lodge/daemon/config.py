@@ -99,6 +99,7 @@ class Config(Struct, rename="kebab", forbid_unknown_fields=True, kw_only=True):
     tlscert: str = ""
     tlskey: str = ""
     tlsverify: bool | None = None
+    trust_policy: str = ""
     userland_proxy: bool = True
     userns_remap: str = ""
     warnings: list[str] = field(default_factory=list)
@@ -144,6 +145,7 @@ class Config(Struct, rename="kebab", forbid_unknown_fields=True, kw_only=True):
             no_new_privileges=self.no_new_privileges,
             shutdown_timeout=self.shutdown_timeout,
             debug=self.debug,
+            trust_policy=self.trust_policy,
             insecure_registries=self.insecure_registries,
             registry_mirrors=self.registry_mirrors,
         )

@@ -129,6 +129,7 @@ OPTIONS = (
     Option("tlscert", "text", "Path to TLS certificate file"),
     Option("tlskey", "text", "Path to TLS key file"),
     Option("tlsverify", "flag", "Use TLS and verify the remote"),
+    Option("trust-policy", "text", "File that says whose images may run, and who must have signed them"),
     Option("userland-proxy", "flag", "Serve published ports from the host's loopback by a process"),
     Option("userland-proxy-path", "text", "", lacks="the proxy is part of this engine"),
     Option("userns-remap", "text", "User/Group setting for user namespaces"),

@@ -64,9 +64,11 @@ class Puller:
         *,
         platform: Platform | None = None,
         every_platform: bool = False,
+        admit: Callable[[Descriptor], None] | None = None,
     ) -> Pulled:
         """Bring one image and name it: by its tag, and by its digest as the registry calls it.
 
+        `admit` sees what the name leads to before anything else is asked for, and may raise.
         Raises NotFound in Docker's words, Corrupt for a registry that lies, Unavailable, Exhausted, Aborted.
         """
         wanted = reference.digest or reference.tag or ""
@@ -75,6 +77,8 @@ class Puller:
         except answers.RegistryError as error:
             raise explained(error, reference) from error
         check_top(top.descriptor, reference.familiar())
+        if admit is not None:
+            admit(top.descriptor)
         tell(f"Pulling from {reference.path}", wanted, 0, 0)
         chosen = self._choose(top, places, platform, every=every_platform)
         config = Digest(chosen[0].manifest().config.digest)

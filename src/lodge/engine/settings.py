@@ -108,4 +108,5 @@ class Settings(Struct, kw_only=True):
     http_proxy: str = ""
     https_proxy: str = ""
     no_proxy: str = ""
+    trust_policy: str = ""
     measure: bool = False

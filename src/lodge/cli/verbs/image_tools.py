@@ -74,6 +74,52 @@ def inspect_remote(ctx: Context, values: Values, names: list[str]) -> None:
     _inspect(ctx, given, names)
 
 
+_VERIFY = (
+    Flag("key", LIST, "Public key, as PEM file, of who may have signed"),
+    Flag("certificate-identity", STRING, "Mail address or URI of who must have signed by a certificate"),
+    Flag("certificate-identity-regexp", STRING, "The same as a pattern that matches as a whole"),
+    Flag("certificate-oidc-issuer", STRING, "Who must vouch for the identity"),
+    Flag("certificate-oidc-issuer-regexp", STRING, "The same as a pattern"),
+    Flag("roots", LIST, "PEM file of root certificates that are believed"),
+    Flag("intermediates", LIST, "PEM file of certificates between them and the signer's"),
+    Flag("transparency-key", LIST, "Public key of a log whose word counts for the time of signing"),
+    Flag("policy", STRING, "Trust policy file to take the rule from"),
+    _FORMAT,
+    *_COMMON,
+)
+_ATTESTATIONS = (
+    Flag("type", STRING, '"sbom", "provenance" or a predicate type'),
+    Flag("key", LIST, "Public key, as PEM file, to verify signed ones with"),
+    Flag("raw", BOOL, "Print the statements themselves"),
+    _FORMAT,
+    *_COMMON,
+)
+
+
+def _verify(ctx: Context, values: Values, arguments: list[str]) -> None:
+    become("verify", ctx, _VERIFY, values, arguments)
+
+
+def _attestations(ctx: Context, values: Values, arguments: list[str]) -> None:
+    become("attestations", ctx, _ATTESTATIONS, values, arguments)
+
+
+VERIFY = Command(
+    "[OPTIONS] IMAGE",
+    "Check who signed an image in a registry",
+    _verify,
+    flags=_VERIFY,
+    minimum=1,
+    maximum=1,
+)
+ATTESTATIONS = Command(
+    "[OPTIONS] IMAGE",
+    "Show what is attested of an image in a registry: contents (SBOM), making (provenance)",
+    _attestations,
+    flags=_ATTESTATIONS,
+    minimum=1,
+    maximum=1,
+)
 COPY = Command(
     "[OPTIONS] SOURCE TARGET",
     "Copy an image between registries, archives, layouts and lodged: "

@@ -1,4 +1,4 @@
-"""The way in: `copy`, `inspect`, `diff` and `explore`."""
+"""The way in: one function a verb."""
 
 from __future__ import annotations
 
@@ -149,7 +149,26 @@ def _diff(desk: Desk, given: argparse.Namespace) -> int:
     return 0
 
 
-_VERBS = {"copy": _copy, "inspect": _inspect, "diff": _diff, "explore": _explore}
+def _verify(desk: Desk, given: argparse.Namespace) -> int:
+    from lodge.daemon.images.trusting import verify
+
+    return verify(desk, given)
+
+
+def _attestations(desk: Desk, given: argparse.Namespace) -> int:
+    from lodge.daemon.images.trusting import show_attestations
+
+    return show_attestations(desk, given)
+
+
+_VERBS = {
+    "copy": _copy,
+    "inspect": _inspect,
+    "diff": _diff,
+    "verify": _verify,
+    "attestations": _attestations,
+    "explore": _explore,
+}
 
 
 if __name__ == "__main__":

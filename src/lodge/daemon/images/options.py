@@ -34,7 +34,25 @@ def parse(words: list[str]) -> argparse.Namespace:
     explore.add_argument("--format", default="")
     explore.add_argument("--lowest-efficiency", type=float, default=0.0)
     explore.add_argument("image")
+    _trust(verbs)
     return parser.parse_args(words)
+
+
+def _trust(verbs: argparse._SubParsersAction[_Parser]) -> None:
+    verify = _verb(verbs, "verify")
+    for name in ("key", "roots", "intermediates", "transparency-key"):
+        verify.add_argument(f"--{name}", action="append", default=[])
+    for name in ("identity", "identity-regexp", "oidc-issuer", "oidc-issuer-regexp"):
+        verify.add_argument(f"--certificate-{name}", default="")
+    verify.add_argument("--policy", default="")
+    verify.add_argument("--format", default="")
+    verify.add_argument("image")
+    shown = _verb(verbs, "attestations")
+    shown.add_argument("--type", default="")
+    shown.add_argument("--key", action="append", default=[])
+    shown.add_argument("--raw", action="store_true")
+    shown.add_argument("--format", default="")
+    shown.add_argument("image")
 
 
 def _verb(verbs: argparse._SubParsersAction[_Parser], name: str) -> argparse.ArgumentParser:

@@ -7,6 +7,7 @@ hands. Pulls of clients, with events and progress, are next door in `pulling`.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from lodge.distribution.credentials import Credentials
     from lodge.distribution.pulling import Pulled, Tell
     from lodge.distribution.pushing import Pushed, Wishes
-    from lodge.distribution.registries import Registries
+    from lodge.distribution.registries import Places, Registries
     from lodge.distribution.settings import RegistrySettings
     from lodge.distribution.transfers import Transfers
     from lodge.spec.descriptor import Descriptor
@@ -75,8 +76,23 @@ class Distribution:
         with self._store.lease():
             puller = Puller(registries, self._store.reception, self.transfers())
             return puller.pull(
-                reference, places, tell, abort, platform=platform, every_platform=every_platform
+                reference,
+                places,
+                tell,
+                abort,
+                platform=platform,
+                every_platform=every_platform,
+                admit=self._admission(reference, places),
             )
+
+    def _admission(self, reference: Reference, places: Places) -> Callable[[Descriptor], None] | None:
+        """Return the trust policy's say on a pull; None without a policy."""
+        if not self._settings.trust_policy:
+            return None
+        from lodge.engine.images.trust import Gate
+
+        gate = Gate(self._settings.trust_policy, self._settings.data_root)
+        return lambda top: gate.admit_pull(reference, places, top.digest)
 
     def push_now(
         self,
