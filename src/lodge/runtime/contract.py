@@ -33,7 +33,7 @@ never work, Unsupported for one that this host can't serve, Conflict for a call 
 from __future__ import annotations
 
 import os
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from msgspec import Struct
 
@@ -97,6 +97,17 @@ class Program(Protocol):
 
     def close(self) -> None:
         """Give the descriptors back (not the streams); the program lives on. Idempotent."""
+
+
+@runtime_checkable
+class OutOfSight(Protocol):
+    """What a dwelling adds whose processes and files the host does not see as they are."""
+
+    def process_rows(self) -> list[list[str]]:
+        """Its processes, as the columns of ps -ef."""
+
+    def sync(self, *, changed: bool) -> None:
+        """Bring the files on the host up to date; `changed`: forget what is known of them."""
 
 
 class Dwelling(Protocol):

@@ -196,6 +196,15 @@ class Processes(Request):
     """Answered by ProcessList."""
 
 
+class Sync(Request):
+    """Make the container's files on the host what its programs see; `changed`: the host has changed some.
+
+    Done at once where both are the same.
+    """
+
+    changed: bool = False
+
+
 class Query(Request):
     """Answered by Report."""
 
@@ -233,9 +242,10 @@ class Figures(Answer):
 
 
 class ProcessList(Answer):
-    """The pids in the container, in the host's numbers."""
+    """The pids in the container, in the host's numbers; `rows` are those that the host does not see, as ps -ef."""
 
     pids: list[int]
+    rows: list[list[str]] = []
 
 
 class ExecState(Struct, kw_only=True, omit_defaults=True):
@@ -339,6 +349,7 @@ ToMonitor = (
     | Update
     | Stats
     | Processes
+    | Sync
     | Query
     | ReopenLog
 )

@@ -13,6 +13,7 @@ from lodge.engine.census import Resident
 from lodge.engine.containers.news import announce
 from lodge.engine.models import Container, ProcessTable, Stats
 from lodge.engine.parts import Parts
+from lodge.engine.planning import machines
 from lodge.errors import Conflict, InvalidArgument, LodgeError, Unsupported
 from lodge.kernel.cgroups.contract import BlockDeviceFigure, CgroupStats
 from lodge.kernel.system import cpu_total_time
@@ -151,7 +152,12 @@ async def top(parts: Parts, resident: Resident, arguments: str) -> ProcessTable:
         raise Conflict(f"Container {container.id} is restarting, wait until the container is running")
     answer = await keeper.post(Processes(request=keeper.next_number()))
     assert isinstance(answer, ProcessList)
-    table = select(await _ps(words), set(answer.pids))
+    if machines.wanted(container.wish.host):
+        if arguments not in ("", "-ef"):
+            raise Unsupported("a machine's processes are shown as by ps -ef only")
+        table = ProcessTable(titles=list(machines.PS_TITLES), processes=answer.rows)
+    else:
+        table = select(await _ps(words), set(answer.pids))
     announce(parts, resident, "top")
     return table
 

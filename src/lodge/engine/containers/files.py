@@ -11,23 +11,26 @@ import os
 import posixpath
 import stat
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any
+
+from msgspec.structs import replace
 
 from lodge.engine.census import Resident
 from lodge.engine.containers.news import announce
 from lodge.engine.models import Change, Container, PathStat
 from lodge.engine.parts import Parts
 from lodge.engine.pipes import Inflow, Outflow
-from lodge.engine.planning import remap
+from lodge.engine.planning import machines, remap
 from lodge.engine.planning.mount_wishes import MountWish
 from lodge.engine.planning.mounts import of_wish
-from lodge.errors import Forbidden, InvalidArgument, NotFound, Unavailable
+from lodge.errors import Conflict, Forbidden, InvalidArgument, NotFound, Unavailable
 from lodge.runtime.exit_record import ProcessIdentity
 from lodge.runtime.failures import error_of
 from lodge.runtime.files.orders import ArchiveIn, ArchiveOut, Export, FileOrder, PathIs, Site, StatPath
 from lodge.runtime.link import Link
-from lodge.runtime.messages import Done, Failed
+from lodge.runtime.messages import Done, Failed, Sync
+from lodge.spec.mount import Mount as RootMount
 
 _KINDS = {"C": 0, "A": 1, "D": 2}
 _PIECE = 1 << 20
@@ -46,6 +49,7 @@ _GO_BITS = {stat.S_ISUID: 1 << 23, stat.S_ISGID: 1 << 22, stat.S_ISVTX: 1 << 20}
 
 async def changes(parts: Parts, resident: Resident) -> list[Change]:
     """What differs from the image, sorted by path; the places of the engine's own mounts are below it."""
+    await settle(parts, resident)
     found = await parts.bridge.call(parts.store.snapshots.changes, resident.id)
     return [Change(kind=_KINDS[kind], path=path) for kind, path in found]
 
@@ -60,6 +64,7 @@ async def export(parts: Parts, resident: Resident) -> Outflow:
 
 async def stat_path(parts: Parts, resident: Resident, path: str) -> PathStat:
     """What is at a path; NotFound in Docker's words."""
+    await settle(parts, resident)
     order = StatPath(request=1, site=site_of(parts, resident.container), path=_checked(path))
     async with aclosing(_answers(parts.launcher.files(order))) as answers:
         async for answer in answers:
@@ -90,6 +95,7 @@ async def put_archive(
     """Unpack a tar, plain or compressed, into a directory; NotFound, InvalidArgument, Forbidden."""
     container = resident.container
     _check_writable(container, _checked(path))
+    await settle(parts, resident)
     order = ArchiveIn(
         request=1,
         site=site_of(parts, container),
@@ -117,6 +123,7 @@ async def put_archive(
     finally:
         # A source that broke off is told rather than what the worker made of its half.
         await feeding
+        await settle(parts, resident, changed=True)
     announce(parts, resident, "extract-to-dir")
 
 
@@ -139,6 +146,7 @@ async def _outgoing(
     parts: Parts, resident: Resident, order: FileOrder, path: str
 ) -> tuple[PathStat | None, Outflow]:
     """Start a worker that writes to a pipe; what it says of the path, and the pipe."""
+    await settle(parts, resident)
     reading, writing = os.pipe2(os.O_CLOEXEC)
     try:
         link = parts.launcher.files(order, [writing])
@@ -195,9 +203,34 @@ def _raise_failure(answer: Any, resident: Resident, path: str) -> None:
     raise error
 
 
+async def settle(parts: Parts, resident: Resident, *, changed: bool = False) -> None:
+    """Bring the files of a machine that runs to the host, or tell it that the host changed some."""
+    keeper, state = resident.keeper, resident.container.state
+    if not machines.wanted(resident.container.wish.host) or keeper is None or state.status != "running":
+        return
+    with suppress(Conflict, Unavailable):
+        # One that ends at this moment has done so by itself.
+        await keeper.post(Sync(request=keeper.next_number(), changed=changed))
+
+
+def _aside(mounts: list[RootMount]) -> list[RootMount]:
+    """A machine's files while it runs: beside its own mount of them, so with a work directory of one's own."""
+    found: list[RootMount] = []
+    for mount in mounts:
+        options = [
+            f"{option}-host" if option.startswith("workdir=") else option for option in mount.options
+        ]
+        for option in options:
+            if option.startswith("workdir="):
+                os.makedirs(option.removeprefix("workdir="), 0o700, exist_ok=True)
+        found.append(replace(mount, options=tuple(options)))
+    return found
+
+
 def site_of(parts: Parts, container: Container) -> Site:
     """Where its files are: what its program sees, or, when none runs, its snapshot with its mounts."""
-    if container.state.pid:
+    in_machine = machines.wanted(container.wish.host)
+    if container.state.pid and not in_machine:
         # Only a program that runs sees shifted owners; on the disk they are those of the image.
         users = remap.wanted(container.wish.host, parts.facts.mappings)
         uids = list(parts.facts.mappings.uids) if users else []
@@ -209,9 +242,10 @@ def site_of(parts: Parts, container: Container) -> Site:
             # It ends at this moment: its files are then where they are for a stopped one.
             pass
     mounts = [of_wish(wish) for wish in container.layout if _shown(parts, wish)]
+    root_mounts = list(parts.store.snapshots.mounts(container.id))
     return Site(
         place=os.path.join(parts.settings.exec_root, "place"),
-        root_mounts=list(parts.store.snapshots.mounts(container.id)),
+        root_mounts=_aside(root_mounts) if in_machine and container.state.pid else root_mounts,
         mounts=mounts,
     )
 

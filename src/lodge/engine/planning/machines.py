@@ -15,6 +15,9 @@ VM = "vm"
 
 _OWN_KERNEL = "a container in a machine has a kernel of its own"
 
+PS_TITLES = ("UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD")
+"""The columns in which a machine's processes are told."""
+
 
 def wanted(host: HostConfig) -> bool:
     """Whether it shall live in a machine."""

@@ -16,7 +16,7 @@ import msgspec
 
 from lodge.errors import Conflict, Internal, InvalidArgument
 from lodge.runtime import exit_record, messages, states
-from lodge.runtime.contract import Dwelling, StdioRequest
+from lodge.runtime.contract import Dwelling, OutOfSight, StdioRequest
 from lodge.runtime.failures import failed
 from lodge.runtime.link import EngineLink
 from lodge.runtime.logs.sink import LogSink
@@ -225,7 +225,15 @@ class Keeper:
         return messages.Figures(request=request.request, stats=msgspec.Raw(stats), at_ns=time.time_ns())
 
     def _processes(self, request: messages.Processes, _fd: int | None) -> Answer:
-        return messages.ProcessList(request=request.request, pids=self._made()[0].processes())
+        dwelling = self._made()[0]
+        rows = dwelling.process_rows() if isinstance(dwelling, OutOfSight) else []
+        return messages.ProcessList(request=request.request, pids=dwelling.processes(), rows=rows)
+
+    def _sync(self, request: messages.Sync, _fd: int | None) -> Answer:
+        dwelling = self._made()[0]
+        if isinstance(dwelling, OutOfSight):
+            dwelling.sync(changed=request.changed)
+        return Done(request=request.request)
 
     def _query(self, request: messages.Query, _fd: int | None) -> Answer:
         session = self._session
@@ -258,6 +266,7 @@ class Keeper:
         messages.Update: _update,
         messages.Stats: _stats,
         messages.Processes: _processes,
+        messages.Sync: _sync,
         messages.Query: _query,
         messages.ReopenLog: _reopen_log,
     }

@@ -15,7 +15,7 @@ from lodge.kernel import seccomp
 from lodge.kernel.cgroups import Cgroup, CgroupStats, Hierarchy
 from lodge.kernel.system import cpu_count, memory_total
 from lodge.runtime.contract import StdioRequest, Streams
-from lodge.runtime.vm import birth, cells, figures, network, setup, sizes
+from lodge.runtime.vm import birth, cells, figures, network, setup, sizes, table
 from lodge.runtime.vm.channel import Pipe
 from lodge.runtime.vm.files import Files
 from lodge.runtime.vm.machine import Machine, Wish
@@ -263,6 +263,8 @@ class VmDwelling:
     def pause(self) -> None:
         """See the contract: the machine's processors stop."""
         self.stats()
+        # A commit looks at the files of a paused container.
+        self.sync(changed=False)
         self._living().control.run("stop")
         self._paused = True
 
@@ -289,6 +291,17 @@ class VmDwelling:
     def processes(self) -> list[int]:
         """See the contract: the host knows the hypervisor only."""
         return [self._living().pid]
+
+    def process_rows(self) -> list[list[str]]:
+        """See `contract.OutOfSight`."""
+        if self._paused:
+            raise Conflict("the processes of a paused machine can't be listed")
+        return table.rows(self._ask(Kind.TABLE).text, time.time())
+
+    def sync(self, *, changed: bool) -> None:
+        """See `contract.OutOfSight`; what a paused machine has written was brought out before."""
+        if not self._paused:
+            self._ask(Kind.SYNC, b"\1" if changed else b"\0")
 
     def oom_kills(self) -> int:
         """See the contract."""

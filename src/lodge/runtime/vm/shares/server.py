@@ -405,9 +405,7 @@ class Server:
     def _open_directory(self, request: Request) -> bytes:
         node = self._nodes.get(request.node)
         names = self._nodes.names if node.fd < 0 else _list(node.fd)
-        return w.OPEN_OUT.pack(
-            self._hold([b".", b"..", *names]), w.CACHE_DIRECTORY if self._exclusive else 0, 0
-        )
+        return w.OPEN_OUT.pack(self._hold([b".", b"..", *names]), 0, 0)
 
     def _read_directory(self, request: Request) -> bytes:
         return self._entries_of(request, self._plain_entry)

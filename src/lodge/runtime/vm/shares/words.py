@@ -110,7 +110,6 @@ SET_MODE, SET_UID, SET_GID, SET_SIZE, SET_ATIME, SET_MTIME = 1, 2, 4, 8, 16, 32
 SET_ATIME_NOW, SET_MTIME_NOW = 128, 256
 
 KEEP_CACHE = 2
-CACHE_DIRECTORY = 8
 
 
 def attributes(status: os.stat_result) -> bytes:
