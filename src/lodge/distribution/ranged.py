@@ -100,7 +100,7 @@ class Ranged:
                 self._news.notify_all()
 
     def _claim(self) -> int | None:
-        """Take the next segment as soon as there is room: there always is for the one that the reader wants."""
+        """Take the next segment as soon as there is room; there always is for the one that is read next."""
         with self._news:
             while self._next < self._count and not self._over():
                 if self._next == self._taken:

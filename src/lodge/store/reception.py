@@ -14,11 +14,11 @@ from typing import Self
 
 from lodge.archive.compression import inflate
 from lodge.archive.pipe import Pipe
-from lodge.archive.source import CHUNK
+from lodge.archive.source import CHUNK, Readable
 from lodge.archive.verified import HashingReader
 from lodge.errors import Corrupt, Exhausted, LodgeError
 from lodge.spec.descriptor import Descriptor
-from lodge.spec.digest import Digest
+from lodge.spec.digest import Digest, hasher
 from lodge.store.content import Content
 from lodge.store.images import Images
 from lodge.store.layers import Layers, Staged
@@ -269,8 +269,38 @@ class _Unpacking:
             self._staged = None
 
     def _unpack(self, pipe: Pipe) -> None:
+        """In a thread: inflate and unpack; the plain bytes are hashed in a thread of their own."""
         assert self._staged is not None
         _, plain = inflate(pipe)
-        hashing = HashingReader(plain)
-        self._staged.extract(hashing)
-        self._diff_id = hashing.digest()
+        hashed = _Hashed(plain)
+        try:
+            self._staged.extract(hashed)
+            self._diff_id = hashed.digest()
+        finally:
+            hashed.close()
+
+
+class _Hashed:
+    """Passes a stream through and learns its digest in another thread."""
+
+    def __init__(self, readable: Readable) -> None:
+        self._readable = readable
+        self._hasher = hasher()
+        self._branch = _Branch("diff", self._work)
+
+    def read(self, size: int, /) -> bytes:
+        data = self._readable.read(size)
+        if data:
+            self._branch.write(data)
+        return data
+
+    def digest(self) -> Digest:
+        self._branch.finish()
+        return Digest.finish(self._hasher)
+
+    def close(self) -> None:
+        self._branch.stop()
+
+    def _work(self, pipe: Pipe) -> None:
+        while piece := pipe.read(CHUNK):
+            self._hasher.update(piece)
