@@ -12,7 +12,7 @@ from lodge.network.names.question import is_query
 from lodge.network.names.resolver import Resolver
 
 _ROUND = 32
-_LONGEST = 4096
+_LONGEST = 2048
 
 
 class Datagrams:

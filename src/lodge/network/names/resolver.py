@@ -23,8 +23,10 @@ from lodge.network.names.question import (
 )
 from lodge.network.names.view import View
 
-# Answers that are kept ready, by the whole question; and so many orders of a name's several addresses.
-_READY = 512
+# Answers that are kept ready, by the whole question, which is no longer than this; and in how many orders the
+# several addresses of a name. What a container makes us keep so is some two megabytes at most.
+_READY = 256
+_LONGEST = 320
 _ORDERS = 16
 
 
@@ -38,6 +40,7 @@ class Resolver:
         self._names: list[bytes] = []
         self._ready: dict[bytes, list[bytes]] = {}
         self._edition = -1
+        self._turn = 0
         self.change(view)
 
     def change(self, view: View) -> None:
@@ -74,14 +77,22 @@ class Resolver:
             return self._elsewhere(message, question)
         limit = answers.LONGEST if stream else question.limit
         if isinstance(found, str):
-            return answers.name(message, question, found, limit)
-        if not found:
-            return answers.nothing(message, question)
-        orders = [found[turn:] + found[:turn] for turn in range(min(len(found), _ORDERS))]
-        bodies = [answers.addresses(message, question, order, limit)[2:] for order in orders]
-        if not stream and len(self._ready) < _READY:
+            bodies = [answers.name(message, question, found, limit)[2:]]
+        elif not found:
+            bodies = [answers.nothing(message, question)[2:]]
+        else:
+            orders = self._orders(found)
+            bodies = [answers.addresses(message, question, order, limit)[2:] for order in orders]
+        keep = not stream and (isinstance(found, str) or len(found) <= _ORDERS)
+        if keep and len(self._ready) < _READY and len(message) <= _LONGEST:
             self._ready[message[2:]] = bodies
         return message[:2] + bodies[0]
+
+    def _orders(self, found: list[bytes]) -> list[list[bytes]]:
+        """Every order of few addresses, so that they can take turns; the next one of many."""
+        self._turn += 1
+        turns = range(len(found)) if len(found) <= _ORDERS else [self._turn % len(found)]
+        return [found[turn:] + found[:turn] for turn in turns]
 
     def _elsewhere(self, message: bytes, question: Question) -> bytes | Question:
         if question.kind in (A, AAAA) and self.view.ndots and b"." not in question.name:

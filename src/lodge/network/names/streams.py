@@ -12,11 +12,12 @@ from lodge.network.names.exchange import Exchange, servers
 from lodge.network.names.question import is_query
 from lodge.network.names.resolver import Resolver
 
-CLIENTS = 64
+CLIENTS = 32
 IDLE = 10.0
-# Answers that a client does not read, and questions of its that have no answer yet.
-_OUTBOX = 256 << 10
-_QUESTIONS = 16
+# Answers that a client does not read, its questions that have no answer yet, and how long one may be.
+_OUTBOX = 16 << 10
+_QUESTIONS = 4
+_LONGEST = 2048
 _ACCEPTS = 8
 _CHUNK = 4096
 
@@ -134,6 +135,10 @@ class _Client:
         """Answer what is complete; a client that asks faster than it listens has to wait."""
         while len(self._inbox) >= 2 and self._open_questions < _QUESTIONS and len(self._outbox) < _OUTBOX:
             length = int.from_bytes(self._inbox[:2], "big")
+            if length > _LONGEST:
+                self._inbox.clear()
+                self._finished = True
+                break
             if len(self._inbox) < 2 + length:
                 break
             message = bytes(self._inbox[2 : 2 + length])

@@ -159,9 +159,29 @@ def test_what_is_ready_is_never_out_of_date(book: Book, resolver: Resolver) -> N
 
 def test_readiness_is_bounded(resolver: Resolver) -> None:
     resolver.ready(b"")
-    for number in range(5000):
+    for number in range(2000):
         resolver.answer(dns.query("web", edns=number))
-    assert len(resolver._ready) <= 512
+        resolver.answer(dns.query("web") + bytes(300 + number))
+    assert len(resolver._ready) == 256
+    assert max(map(len, resolver._ready)) < 320
+
+
+def test_what_is_not_there_is_ready_too(resolver: Resolver) -> None:
+    resolver.ready(b"")
+    for message in (dns.query("web2", AAAA), dns.query("2.0.1.10.in-addr.arpa", PTR)):
+        assert resolver.ready(message) is None
+        said = resolver.answer(message)
+        assert resolver.ready(message) == said
+
+
+def test_many_addresses_take_turns_without_being_kept(book: Book) -> None:
+    for number in range(40):
+        address = f"10.3.0.{number}"
+        book.join(FRONT, Member(endpoint=f"m{number}", container="x", names=("many",), ipv4=address))
+    resolver = Resolver(book, VIEW)
+    first = {ask(resolver, "many").data[0] for _ in range(40)}
+    assert len(first) == 40
+    assert resolver.ready(dns.query("many")) is None
 
 
 def test_long_answers_are_cut_to_what_the_client_takes(book: Book) -> None:
