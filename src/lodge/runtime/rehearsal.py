@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import os
 import socket
+from typing import NoReturn
 
 import msgspec
 
 from lodge.kernel import sockets
-from lodge.kernel.process import pidfd_open, set_child_subreaper, set_pdeathsig
+from lodge.kernel.process import set_child_subreaper, set_pdeathsig
 from lodge.runtime.contract import Dwelling
 from lodge.runtime.link import MonitorLink
 from lodge.runtime.messages import Attach, Launch, LogSpec, Query, SealedLaunch, Start
@@ -23,6 +24,7 @@ from lodge.runtime.monitor.delivered import DeliveredDwelling
 from lodge.runtime.monitor.keeper import Keeper
 from lodge.runtime.monitor.loop import Loop
 from lodge.runtime.monitor.wings import Wings
+from lodge.runtime.process.birth import Birth
 from lodge.runtime.process.handshake import Channel, Prepared, Ready
 from lodge.spec.mount import Mount
 from lodge.spec.runtime import Linux, Namespace, Process, RuntimeConfig
@@ -41,14 +43,15 @@ class _Actor:
     def __init__(self) -> None:
         self.cue, self._part = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         waiting, self._end = os.pipe2(os.O_CLOEXEC)
-        # SAFETY: the zygote has one thread; the child only waits for its end.
-        self.pid = os.fork()
-        if self.pid == 0:
+
+        def wait() -> NoReturn:
             os.close(self._end)
             os.read(waiting, 1)
             os._exit(0)
+
+        # SAFETY: the zygote has one thread; the child only waits for its end.
+        self.pid, self.pidfd = Birth().clone(wait)
         os.close(waiting)
-        self.pidfd = pidfd_open(self.pid)
         self._streams: list[int] = []
 
     def take_the_stage(self) -> None:

@@ -15,6 +15,7 @@ from lodge.runtime.monitor.foreign import complete
 from lodge.runtime.monitor.midwife import Midwife
 from lodge.runtime.monitor.order import config_of, decode_extras, outline_of
 from lodge.runtime.oci.dwelling import OciDwelling
+from lodge.runtime.process import warming
 from lodge.runtime.process.control_group import cgroup_path
 from lodge.runtime.process.dwelling import ProcessDwelling, warm_up
 from lodge.runtime.process.prefab import Pattern
@@ -49,7 +50,9 @@ class Wings:
         return Cell.fork(self._pattern, place, lambda order: self._process(order, for_parent=False), leave)
 
     def rehearse(self) -> None:
-        """Plan what every usual container needs, without making any of it."""
+        """Do what every init does, without making anything."""
+        if self._found is not None:
+            warming.warm_up(self._found)
         if self._pattern is not None:
             rehearse(lambda order: self._process(order, for_parent=False), self._pattern)
 

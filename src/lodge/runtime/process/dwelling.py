@@ -10,6 +10,7 @@ import os
 import signal
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import cache
 from typing import NoReturn
 
 import msgspec
@@ -255,7 +256,7 @@ class ProcessDwelling:
             converse(program, channel, self._linux, self._hooks)
             if becoming.limited_by_keeper:
                 attributes.set_limits(program.pid, process.rlimits)
-            channel.send(Start())
+                channel.send(Start())
             channel.expect_end()
         except BaseException as error:
             _discard(program, streams, error)
@@ -342,7 +343,7 @@ class ProcessDwelling:
             held=held_capabilities(),
             root_mounts=self._root_mounts,
             filter=self._filter,
-            apparmor=apparmor.enabled(),
+            apparmor=_apparmor_is_on(),
             dies_with_keeper=self._dies_with_keeper,
             preserve=preserve,
             pivot=self._pivot,
@@ -418,20 +419,21 @@ class ProcessDwelling:
         return any(namespace.type == kind for namespace in self._linux.namespaces)
 
 
+@cache
 def held_capabilities() -> int:
     """The keeper's own permitted set: what it can grant."""
-    global _held
-    if _held is None:
-        _held = capabilities.current().permitted
-    return _held
+    return capabilities.current().permitted
 
 
-_held: int | None = None
+@cache
+def _apparmor_is_on() -> bool:
+    return apparmor.enabled()
 
 
 def warm_up() -> None:
     """Find out and load, before the first fork, what every dwelling would have to."""
     held_capabilities()
+    _apparmor_is_on()
     with suppress(Unavailable):
         seccomp.library_version()
 

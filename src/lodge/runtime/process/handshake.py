@@ -11,7 +11,7 @@ The socket is a SEQPACKET pair. Left the child (an init or an exec), right its k
       | ListenerOpened ------------------->    a seccomp listener, by its number: fetched by pidfd_getfd(2)
       | <------------------------ Listening
       | Ready ---------------------------->    the next step is execve (create has ended)
-      | <---------------------------- Start    an init only
+      | <---------------------------- Start    not an exec, unless its keeper sets its limits
       | (end of file) --------------------     execve has closed the socket: the program runs
       | Failed --------------------------->    instead, at any point: the child is gone
 

@@ -144,7 +144,8 @@ def _exec(order: ExecOrder) -> None:
     _let_go(site, order.becoming.preserve, {channel})
     program = become(order.becoming, order.channel)
     order.channel.send(Ready())
-    _wait(Gate(channel, channel))
+    if order.becoming.limited_by_keeper:
+        _wait(Gate(channel, channel))
     _execute(program, order.becoming.preserve)
 
 
