@@ -1,7 +1,7 @@
 """A kernel for virtual machines: Debian's, made for clouds, fetched as a package and unpacked, not installed.
 
-apt finds and checks the package, dpkg-deb unpacks it; both belong to every Debian and Ubuntu. Where there is no
-apt, people name a kernel and its modules by path.
+apt finds and checks the package, dpkg-deb unpacks it; both belong to every Debian and Ubuntu. Where there is
+no apt, people name a kernel and its modules by path.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""What containers in machines need beside images: a kernel, an accelerator. Fulfils `lodge.api.backend.Machines`."""
+"""What containers in machines need beside images.
+
+A kernel, an accelerator. Fulfils `lodge.api.backend.Machines`.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +43,10 @@ class Machines:
             return ""
 
     async def setup(self, *, kernel: str, modules: str) -> AsyncIterator[Progress]:
-        """Fetch or take a kernel, and make what machines boot from; Unavailable and others say what is missing."""
+        """Fetch or take a kernel, and make what machines boot from.
+
+        Unavailable and others say what is missing.
+        """
         if bool(kernel) != bool(modules):
             raise InvalidArgument("a kernel and the directory of its modules belong together")
 

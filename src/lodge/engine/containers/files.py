@@ -49,7 +49,7 @@ _GO_BITS = {stat.S_ISUID: 1 << 23, stat.S_ISGID: 1 << 22, stat.S_ISVTX: 1 << 20}
 
 async def changes(parts: Parts, resident: Resident) -> list[Change]:
     """What differs from the image, sorted by path; the places of the engine's own mounts are below it."""
-    await settle(parts, resident)
+    await settle(resident)
     found = await parts.bridge.call(parts.store.snapshots.changes, resident.id)
     return [Change(kind=_KINDS[kind], path=path) for kind, path in found]
 
@@ -64,7 +64,7 @@ async def export(parts: Parts, resident: Resident) -> Outflow:
 
 async def stat_path(parts: Parts, resident: Resident, path: str) -> PathStat:
     """What is at a path; NotFound in Docker's words."""
-    await settle(parts, resident)
+    await settle(resident)
     order = StatPath(request=1, site=site_of(parts, resident.container), path=_checked(path))
     async with aclosing(_answers(parts.launcher.files(order))) as answers:
         async for answer in answers:
@@ -95,7 +95,7 @@ async def put_archive(
     """Unpack a tar, plain or compressed, into a directory; NotFound, InvalidArgument, Forbidden."""
     container = resident.container
     _check_writable(container, _checked(path))
-    await settle(parts, resident)
+    await settle(resident)
     order = ArchiveIn(
         request=1,
         site=site_of(parts, container),
@@ -123,7 +123,7 @@ async def put_archive(
     finally:
         # A source that broke off is told rather than what the worker made of its half.
         await feeding
-        await settle(parts, resident, changed=True)
+        await settle(resident, changed=True)
     announce(parts, resident, "extract-to-dir")
 
 
@@ -146,7 +146,7 @@ async def _outgoing(
     parts: Parts, resident: Resident, order: FileOrder, path: str
 ) -> tuple[PathStat | None, Outflow]:
     """Start a worker that writes to a pipe; what it says of the path, and the pipe."""
-    await settle(parts, resident)
+    await settle(resident)
     reading, writing = os.pipe2(os.O_CLOEXEC)
     try:
         link = parts.launcher.files(order, [writing])
@@ -203,7 +203,7 @@ def _raise_failure(answer: Any, resident: Resident, path: str) -> None:
     raise error
 
 
-async def settle(parts: Parts, resident: Resident, *, changed: bool = False) -> None:
+async def settle(resident: Resident, *, changed: bool = False) -> None:
     """Bring the files of a machine that runs to the host, or tell it that the host changed some."""
     keeper, state = resident.keeper, resident.container.state
     if not machines.wanted(resident.container.wish.host) or keeper is None or state.status != "running":
@@ -214,12 +214,13 @@ async def settle(parts: Parts, resident: Resident, *, changed: bool = False) -> 
 
 
 def _aside(mounts: list[RootMount]) -> list[RootMount]:
-    """A machine's files while it runs: beside its own mount of them, so with a work directory of one's own."""
+    """A machine's files while it runs.
+
+    Beside its own mount of them, so with a work directory of one's own.
+    """
     found: list[RootMount] = []
     for mount in mounts:
-        options = [
-            f"{option}-host" if option.startswith("workdir=") else option for option in mount.options
-        ]
+        options = [f"{option}-host" if option.startswith("workdir=") else option for option in mount.options]
         for option in options:
             if option.startswith("workdir="):
                 os.makedirs(option.removeprefix("workdir="), 0o700, exist_ok=True)

@@ -34,8 +34,14 @@ def check(host: HostConfig) -> None:
         raise InvalidArgument(f"conflicting options: isolation vm and runtime {host.runtime}")
     for mode, name in ((host.pid_mode, "pid"), (host.ipc_mode, "ipc")):
         if mode == HOST or joined(mode):
-            raise Unsupported(f"--{name} {mode}: {_OWN_KERNEL}, so it shares no processes or memory with others")
-    for mode, name in ((host.uts_mode, "uts"), (host.userns_mode, "userns"), (host.cgroupns_mode, "cgroupns")):
+            raise Unsupported(
+                f"--{name} {mode}: {_OWN_KERNEL}, so it shares no processes or memory with others"
+            )
+    for mode, name in (
+        (host.uts_mode, "uts"),
+        (host.userns_mode, "userns"),
+        (host.cgroupns_mode, "cgroupns"),
+    ):
         if mode == HOST:
             raise Unsupported(f"--{name} host: {_OWN_KERNEL}, which has no such namespace of the host")
     if host.network_mode == HOST or joined(host.network_mode):

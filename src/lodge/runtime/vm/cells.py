@@ -37,20 +37,24 @@ _FILE_RIGHTS = (
     # For attributes of the kind trusted.*, in which overlay keeps what it knows of a directory.
     "CAP_SYS_ADMIN",
 )
-_WAITING = (
-    "brk close dup dup2 dup3 exit exit_group fcntl fstat futex getpid getrandom gettid lseek madvise mmap"
-    " mprotect mremap munmap newfstatat poll ppoll read readv recvfrom recvmsg restart_syscall"
-    " rt_sigaction rt_sigprocmask rt_sigreturn sched_yield select pselect6 sendmsg sendto sigaltstack write"
-    " writev clock_gettime clock_nanosleep ioctl getppid kill prctl set_robust_list rseq"
-).split()
-_FILES = (
-    "openat chmod fchmod fchmodat chown fchown fchownat lchown fallocate fdatasync fsync ftruncate"
-    " truncate getdents64 getxattr lgetxattr fgetxattr listxattr llistxattr flistxattr setxattr lsetxattr"
-    " fsetxattr removexattr lremovexattr fremovexattr linkat link mkdirat mkdir mknodat mknod pread64"
-    " pwrite64 readlinkat readlink renameat2 renameat rename statfs fstatfs statx stat lstat symlinkat"
-    " symlink umask unlinkat unlink rmdir utimensat prlimit64 setrlimit getrlimit open access faccessat"
-    " faccessat2 copy_file_range sendfile"
-).split()
+_WAITING = [
+    "brk", "close", "dup", "dup2", "dup3", "exit", "exit_group", "fcntl", "fstat", "futex", "getpid",
+    "getrandom", "gettid", "lseek", "madvise", "mmap", "mprotect", "mremap", "munmap", "newfstatat", "poll",
+    "ppoll", "read", "readv", "recvfrom", "recvmsg", "restart_syscall", "rt_sigaction", "rt_sigprocmask",
+    "rt_sigreturn", "sched_yield", "select", "pselect6", "sendmsg", "sendto", "sigaltstack", "write",
+    "writev", "clock_gettime", "clock_nanosleep", "ioctl", "getppid", "kill", "prctl", "set_robust_list",
+    "rseq",
+]  # fmt: skip
+_FILES = [
+    "openat", "chmod", "fchmod", "fchmodat", "chown", "fchown", "fchownat", "lchown", "fallocate",
+    "fdatasync", "fsync", "ftruncate", "truncate", "getdents64", "getxattr", "lgetxattr", "fgetxattr",
+    "listxattr", "llistxattr", "flistxattr", "setxattr", "lsetxattr", "fsetxattr", "removexattr",
+    "lremovexattr", "fremovexattr", "linkat", "link", "mkdirat", "mkdir", "mknodat", "mknod", "pread64",
+    "pwrite64", "readlinkat", "readlink", "renameat2", "renameat", "rename", "statfs", "fstatfs", "statx",
+    "stat", "lstat", "symlinkat", "symlink", "umask", "unlinkat", "unlink", "rmdir", "utimensat",
+    "prlimit64", "setrlimit", "getrlimit", "open", "access", "faccessat", "faccessat2", "copy_file_range",
+    "sendfile",
+]  # fmt: skip
 
 
 def user_of(identity: str) -> int:
@@ -89,7 +93,10 @@ class Hypervisor:
         self._devices = devices
 
     def enter(self) -> None:
-        """In the child: what is left is /usr and what belongs to it, the base, a few devices, its own /proc."""
+        """In the child: what is left is /usr and what belongs to it, the base, a few devices.
+
+        Its own /proc.
+        """
         place = self._place
         if self._network >= 0:
             # Where its taps are, and where the host looks for the container's interfaces by its pid.

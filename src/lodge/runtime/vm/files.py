@@ -1,4 +1,7 @@
-"""Which files of the host a machine gets: the image's layers, the container's own files, its volumes and binds."""
+"""Which files of the host a machine gets.
+
+The image's layers, the container's own files, its volumes and binds.
+"""
 
 from __future__ import annotations
 

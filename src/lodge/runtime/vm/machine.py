@@ -1,10 +1,12 @@
-"""A machine's processes, as children of the keeper: the hypervisor, its porter, its file server; and their end."""
+"""A machine's processes, as children of the keeper: the hypervisor, its porter, its file server.
+
+And their end.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
-import socket
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
@@ -21,13 +23,17 @@ from lodge.runtime.vm.qemu import command, process
 from lodge.runtime.vm.qemu.control import Control
 
 _TAIL = 2000
+_PASSED_ON = (
+    "program", "accelerator", "memory", "processors", "image",
+    "memory_file", "memory_shared", "state", "confined",
+)  # fmt: skip
 
 
 class Wish(Struct, kw_only=True):
     """What a machine shall be. Sizes are MiB; `image`, `memory_file` and `state` are descriptors or -1.
 
-    They stay the caller's. Its processes are born into new `namespaces`; `enter_cage` runs in the hypervisor's process before its execve, `enter_cell` in
-    the porter's.
+    They stay the caller's. Its processes are born into new `namespaces`; `enter_cage` runs in the
+    hypervisor's process before its execve, `enter_cell` in the porter's.
     """
 
     program: str
@@ -79,11 +85,7 @@ class Machine:
 
     def _start(self, wish: Wish, base: Base, sockets: Sequence[int]) -> int:
         agent, files, control, console = sockets
-        fields = {
-            name: getattr(wish, name)
-            for name in ("program", "accelerator", "memory", "processors", "image")
-            + ("memory_file", "memory_shared", "state", "confined")
-        }
+        fields = {name: getattr(wish, name) for name in _PASSED_ON}
         taps = [interface.tap for interface in wish.wires.interfaces]
         machine = command.Machine(
             agent=agent,

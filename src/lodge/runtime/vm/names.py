@@ -1,6 +1,7 @@
 """Questions to the name server of a namespace, asked by programs in the machine, carried by the porter.
 
-Each question gets a number of its own on the way, so that answers find whoever asked. Pure but for the socket.
+Each question gets a number of its own on the way, so that answers find whoever asked. Pure but for the
+socket.
 """
 
 from __future__ import annotations
@@ -29,7 +30,10 @@ class Names:
         return self._socket.fileno()
 
     def ask(self, payload: bytes) -> None:
-        """A question of the machine: who asks (address and port), then the message; ProtocolError for none."""
+        """A question of the machine: who asks (address and port), then the message.
+
+        ProtocolError for none.
+        """
         if not _ASKER + 12 <= len(payload) <= _LONGEST:
             raise ProtocolError(f"a question of {len(payload)} bytes")
         self._next = (self._next + 1) & 0xFFFF

@@ -42,7 +42,10 @@ class Interface(Struct, frozen=True):
 
 
 class Wires(Struct):
-    """All interfaces of a machine. `space` is the namespace, `names` leads to its name server; -1 and None: none."""
+    """All interfaces of a machine. `space` is the namespace, `names` leads to its name server.
+
+    -1 and None: none.
+    """
 
     space: int = -1
     interfaces: tuple[Interface, ...] = ()
@@ -103,9 +106,11 @@ def _all(talk: NetlinkSocket) -> Iterator[Interface]:
         told: list[Request] = [
             links.change(index=index, up=True, also=links.settings(mtu=link.mtu, rename=link.name))
         ]
-        for address in addresses:
-            if address.ifindex == link.ifindex and not address.interface.is_link_local:
-                told.append(routes.add_address(index, str(address.interface)))
+        told += [
+            routes.add_address(index, str(address.interface))
+            for address in addresses
+            if address.ifindex == link.ifindex and not address.interface.is_link_local
+        ]
         told += _routes(ways, link.ifindex, index)
         messages = tuple(request.pack(1, _NLM_F_ACK) for request in told)
         yield Interface(_tap(talk, link, f"tap{number}"), link.mac, messages)

@@ -6,7 +6,8 @@ has a channel there and pipes here. The keeper, which is privileged, never sees 
     keeper  -- requests as frames, with the program's pipes --> porter -- frames --> QEMU -- port --> agent
             <-- answers ----------------------------------------        <-- frames --
 
-A request is one SEQPACKET message: a byte that says which pipes came with it (bits of `Pipe`), a frame, and the
+A request is one SEQPACKET message: a byte that says which pipes came with it (bits of `Pipe`), a frame, and
+the
 descriptors: first the status pipe, then the others in the order of their bits. When a program ends its exit
 code is written to its status pipe; a status pipe that ends without one belongs to a machine that died.
 """
@@ -34,8 +35,10 @@ LAST_WORDS = 0
 
 
 class Porter:
-    """The porter's whole work. `agent` and `console` lead to QEMU, `control` to the keeper, `names` to a
-    name server."""
+    """The porter's whole work.
+
+    `agent` and `console` lead to QEMU, `control` to the keeper, `names` to a name server where there is one.
+    """
 
     def __init__(
         self,

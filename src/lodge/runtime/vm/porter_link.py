@@ -73,7 +73,10 @@ class PorterLink:
         pipes: Pipe = _NO_PIPES,
         fds: Sequence[int] = (),
     ) -> None:
-        """Send a request that is not waited for; the fds stay the caller's. ProcessLookupError without a porter."""
+        """Send a request that is not waited for.
+
+        The fds stay the caller's. ProcessLookupError without a porter.
+        """
         message = bytes([pipes]) + encode(kind, channel, payload)
         try:
             if not select.select([], [self._socket], [], 10.0)[1]:

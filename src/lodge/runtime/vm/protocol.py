@@ -10,14 +10,14 @@
       | <-------------------------- ANSWER n     |   it runs, or execve's error
       | INPUT n, INPUT_END n, CREDIT n,          |
       | RESIZE n, SIGNAL n --------------------> |   signal on channel 0: to every process of the container
-      | <---- OUTPUT n, OUTPUT_END n, TAKEN n    |   streams with windows: CREDIT and TAKEN give back what was used
-      | <-------------------------- EXITED n     |   after its output for the first program, at once for others
+      | <---- OUTPUT n, OUTPUT_END n, TAKEN n    |   streams with windows: CREDIT, TAKEN give back what is used
+      | <-------------------------- EXITED n     |   after its output for the first, at once for others
       | FIGURES, TABLE, SYNC, GROUP -----------> |   each answered by ANSWER on the channel it came by
       | <----- OUT_OF_MEMORY, NAME_QUERY         |
       | NAME_ANSWER ---------------------------> |
 
-A frame is kind (8 bits), zero (8), channel (16), length (32), payload; a field of a SETUP or SPAWN is tag (16),
-length (32), bytes; all little-endian. A payload has at most FRAME_LIMIT bytes. The agent's side is
+A frame is kind (8 bits), zero (8), channel (16), length (32), payload; a field of a SETUP or SPAWN is tag
+(16), length (32), bytes; all little-endian. A payload has at most FRAME_LIMIT bytes. The agent's side is
 agent/agent.h; a test compares the numbers. Pure: no I/O here. What comes from a machine is hostile: `Reader`
 raises ProtocolError for what no agent says, and whoever reads ends the machine then.
 """
@@ -133,7 +133,10 @@ class Frame(Struct, frozen=True):
 
 
 class Answer(Struct, frozen=True):
-    """The payload of an ANSWER: an errno (0: done), the stage, and a text: the reason, or what was asked for."""
+    """The payload of an ANSWER: an errno (0: done), the stage, and a text.
+
+    The reason, or what was asked for.
+    """
 
     error: int
     stage: Stage

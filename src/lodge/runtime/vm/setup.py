@@ -15,13 +15,11 @@ from lodge.spec.runtime import Device, Linux, Mount, Process, Resources, Runtime
 
 SHARES = "/run/files/shares"
 UPPER = "/run/files/upper"
-_LIMITS = {
-    name: number
-    for number, name in enumerate(
-        "CPU FSIZE DATA STACK CORE RSS NPROC NOFILE MEMLOCK AS LOCKS"
-        " SIGPENDING MSGQUEUE NICE RTPRIO RTTIME".split()
-    )
-}
+_LIMIT_NAMES = (
+    "CPU", "FSIZE", "DATA", "STACK", "CORE", "RSS", "NPROC", "NOFILE", "MEMLOCK", "AS", "LOCKS",
+    "SIGPENDING", "MSGQUEUE", "NICE", "RTPRIO", "RTTIME",
+)  # fmt: skip
+_LIMITS = {name: number for number, name in enumerate(_LIMIT_NAMES)}
 _NODE_TYPES = {"c": stat.S_IFCHR, "u": stat.S_IFCHR, "b": stat.S_IFBLK, "p": stat.S_IFIFO}
 # The six that every container has, config-linux.md.
 _USUAL_NODES = (("null", 3), ("zero", 5), ("full", 7), ("random", 8), ("urandom", 9))

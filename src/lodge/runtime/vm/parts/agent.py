@@ -1,4 +1,7 @@
-"""The guest agent as a program: compiled once from the package's own sources, statically, kept by their hash."""
+"""The guest agent as a program: compiled once from the package's own sources, statically.
+
+Kept by their hash.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What every machine boots from: a kernel and an initramfs of our own, made once by `lodge vm setup`.
 
-A directory `base` below the wing's root: kernel, initramfs, base.json. The key names all that went in, so that
-whatever was made from another base (frozen machines) is told apart.
+A directory `base` below the wing's root: kernel, initramfs, base.json. The key names all that went in, so
+that whatever was made from another base (frozen machines) is told apart.
 """
 
 from __future__ import annotations
@@ -65,7 +65,10 @@ def find(root: str) -> Base:
 
 
 def make(root: str, kernel: str, modules: str) -> Base:
-    """Make the base from a kernel's file and its module directory, in place of the last; NotFound, Unsupported."""
+    """Make the base from a kernel's file and its module directory, in place of the last.
+
+    NotFound, Unsupported.
+    """
     for path in (kernel, modules):
         if not os.path.exists(path):
             raise NotFound(f"no such file or directory: {path}")
@@ -91,7 +94,10 @@ def make(root: str, kernel: str, modules: str) -> Base:
 
 
 def initramfs(modules: list[str], program: str) -> bytes:
-    """The first root: a table of slots for the kernel, then modules and the agent. The same in, the same out."""
+    """The first root: a table of slots for the kernel, then modules and the agent.
+
+    The same in, the same out.
+    """
     slots = [
         aml.Slot(number, _ADDRESS + 512 * number, _INTERRUPT + number) for number in range(FIRST_FREE, SLOTS)
     ]
@@ -103,8 +109,7 @@ def initramfs(modules: list[str], program: str) -> bytes:
         *(cpio.directory(name) for name in ("dev", "modules")),
         cpio.Entry("dev/console", 0o020600, device=(5, 1)),
     ]
-    for path in modules:
-        entries.append(cpio.file(f"modules/{os.path.basename(path)}", _read(path)))
+    entries += [cpio.file(f"modules/{os.path.basename(path)}", _read(path)) for path in modules]
     names = "".join(f"{os.path.basename(path)}\n" for path in modules)
     entries.append(cpio.file("modules/list", names.encode()))
     entries.append(cpio.file("init", _read(program), executable=True))

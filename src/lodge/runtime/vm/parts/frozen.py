@@ -92,7 +92,7 @@ class Frozen:
         shutil.rmtree(self._directory, ignore_errors=True)
 
     def release(self) -> None:
-        """This process holds it no more; idempotent."""
+        """Say that this process holds it no more; idempotent."""
         with contextlib.suppress(FileNotFoundError):
             os.unlink(os.path.join(self._holders, str(os.getpid())))
 

@@ -1,7 +1,8 @@
 """QEMU's command line for a machine. Pure: descriptors are numbers, nothing is opened here.
 
 The machine is a microvm: eight virtio-mmio slots, a serial line, no PCI, no BIOS menus. Slot 0 has the serial
-ports of the agent and of the file relay, 1 the balloon; from 3 on come what may be added to a copy of a frozen
+ports of the agent and of the file relay, 1 the balloon; from 3 on come what may be added to a copy of a
+frozen
 machine: the image's disk and the network. All files are descriptors that were opened by who starts it.
 """
 
@@ -24,7 +25,8 @@ _TRANSLATIONS_MB = 64
 class Machine(Struct, frozen=True, kw_only=True):
     """A machine to start. Sizes are MiB; descriptors are the child's own numbers, -1 for none.
 
-    `agent`, `files`, `control` and `console` are stream sockets; `image` a disk to read; `cards` tap devices with hardware addresses.
+    `agent`, `files`, `control` and `console` are stream sockets; `image` a disk to read; `cards` tap devices
+    with hardware addresses.
     `memory_file` is a file that its memory is a private copy of, or with `memory_shared` is; `state` the rest
     of a frozen machine, to go on from.
     """

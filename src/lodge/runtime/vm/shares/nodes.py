@@ -28,7 +28,10 @@ class Node:
 
 
 class Nodes:
-    """The table of one mount. `entries` are the root's: a name, an O_PATH descriptor and whether it is writable."""
+    """The table of one mount. `entries` are the root's.
+
+    A name, an O_PATH descriptor and whether it is writable.
+    """
 
     def __init__(self, entries: Mapping[bytes, tuple[int, bool]]) -> None:
         self._entries = dict(entries)

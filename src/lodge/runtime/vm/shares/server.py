@@ -188,9 +188,10 @@ class Server:
         name = checked(request.names(w.MKNOD_IN.size, 1)[0])
         directory = self._nodes.writable(request.node)
         number = os.makedev(device >> 8 & 0xFFF, device & 0xFF | device >> 12 & 0xFFF00)
-        if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or self._devices):
-            if number != _WHITEOUT or not stat.S_ISCHR(mode):
-                raise OSError(errno.EPERM, "no device nodes in what belongs to the host")
+        plain = stat.S_ISREG(mode) or stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+        whiteout = stat.S_ISCHR(mode) and number == _WHITEOUT
+        if not (plain or whiteout or self._devices):
+            raise OSError(errno.EPERM, "no device nodes in what belongs to the host")
         os.mknod(name, mode, number, dir_fd=directory)
         return self._made(request, directory, name, stat.S_IMODE(mode))
 
@@ -333,7 +334,10 @@ class Server:
         return held
 
     def _flags(self, flags: int) -> int:
-        """What a machine may open a file with; a cache that writes back also has to read, and appends itself."""
+        """What a machine may open a file with.
+
+        A cache that writes back also has to read, and appends itself.
+        """
         flags &= _OPEN_FLAGS
         if self._exclusive:
             flags &= ~os.O_APPEND
