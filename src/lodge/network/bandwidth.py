@@ -71,8 +71,12 @@ class Limiter:
             return
         name = _name(container)
         mark = links.settings(alias=naming.alias(self._instance, naming.SHAPER, container))
-        self._socket.do(links.ifb(name), tolerate=(errno.EEXIST,))
-        self._socket.do(links.change(name, also=mark), links.change(name, up=True))
+        self._socket.do(
+            links.ifb(name),
+            links.change(name, also=mark),
+            links.change(name, up=True),
+            tolerate=(errno.EEXIST,),
+        )
         shaper = links.parse(self._socket.ask(links.get(name))[0]).ifindex
         self._socket.do(_bucket(shaper, rate))
         for port in ports:

@@ -99,7 +99,7 @@ class Cells:
     def connect(self, cell: Cell, pid: int, endpoint: Endpoint, sandbox: Sandbox) -> str:
         """One more interface in a running container."""
         self.mend(self._networks[endpoint.network])
-        space = Space.of(pid)
+        space = Space.foreign(pid)
         before, cell.sandbox = cell.sandbox, sandbox
         try:
             plug = self.interfaces.add(cell, space, endpoint)
@@ -120,7 +120,7 @@ class Cells:
 
     def disconnect(self, cell: Cell, pid: int, endpoint: Endpoint, sandbox: Sandbox) -> None:
         """One interface less; ports and the default route follow the endpoint that has them now."""
-        space = Space.of(pid)
+        space = Space.foreign(pid)
         try:
             cell.sandbox = sandbox
             self.interfaces.take(cell, space, endpoint.id)
@@ -247,7 +247,7 @@ class Cells:
         """A container that comes to its first network with names gets its name server's sockets now."""
         ears = None
         if cell.sandbox.resolver.embedded and not cell.hearing:
-            space = Space.of(pid)
+            space = Space.foreign(pid)
             try:
                 ears = Ears(space, new=False)
             finally:

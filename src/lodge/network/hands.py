@@ -77,7 +77,7 @@ class NetworkHands:
 
     def furnish(self, sandbox: Sandbox, pid: int) -> Ready:
         """As `prepare`, in a namespace that exists, before its program runs."""
-        cell = self._cells.build(sandbox, Space.of(pid))
+        cell = self._cells.build(sandbox, Space.foreign(pid))
         self._cells.settle(sandbox.container)
         return self._ready(cell, f"/proc/{pid}/ns/net")
 

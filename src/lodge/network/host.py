@@ -1,6 +1,6 @@
 """The host's own network: what of it is taken, and the few switches that containers need.
 
-Touches /proc/sys/net and reads rtnetlink; only forwarding is ever switched, and only on.
+Touches /proc/sys/net and reads rtnetlink; forwarding is switched on, never off.
 """
 
 from __future__ import annotations
@@ -80,11 +80,19 @@ def strict_neighbours(own: str) -> list[str]:
     ]
 
 
+def _keep_advertised_routes() -> None:
+    """A host that forwards ignores routers (accept_ra 1); it shall not lose its own routes by us (2)."""
+    for link in os.listdir(f"{_SYSCTL}/ipv6/conf"):
+        if link not in {"all", "default", "lo"} and sysctl(f"ipv6/conf/{link}/accept_ra") == "1":
+            set_sysctl(f"ipv6/conf/{link}/accept_ra", "2")
+
+
 def forward(*, ipv4: bool, ipv6: bool) -> None:
     """Let the host pass packets on, where it does not yet."""
     if ipv4 and sysctl("ipv4/ip_forward") == "0":
         set_sysctl("ipv4/ip_forward", "1")
-    if ipv6:
+    if ipv6 and sysctl("ipv6/conf/all/forwarding") == "0":
+        _keep_advertised_routes()
         # "default" first: links that are made meanwhile take it.
         for scope in ("default", "all"):
             if sysctl(f"ipv6/conf/{scope}/forwarding") == "0":

@@ -147,8 +147,9 @@ class BridgeDriver:
     def _make(self, network: Network, options: BridgeSettings) -> links.Link:
         mark = naming.alias(self._settings.instance, naming.BRIDGE, network.id)
         also = links.settings(mac=naming.bridge_mac(network.id), mtu=options.mtu)
-        self._socket.do(links.bridge(network.link, also=also))
+        # One message: a sudden death leaves no bridge that nobody knows.
         self._socket.do(
+            links.bridge(network.link, also=also),
             links.change(network.link, also=links.settings(alias=mark)),
             links.change(network.link, also=links.settings(quiet6=True)),
             tolerate=(errno.EAFNOSUPPORT,),
@@ -165,7 +166,9 @@ class BridgeDriver:
             requests += [routes.delete_address(link.ifindex, str(a)) for a in stale]
         self._socket.do(*requests, links.change(index=link.ifindex, up=True), tolerate=(errno.EEXIST,))
         if network.ipv4:
-            host.set_sysctl(f"ipv4/conf/{network.link}/route_localnet", "0" if network.internal else "1")
+            # Only where a rule forbids the guests to use it.
+            local = self._settings.firewall and not network.internal
+            host.set_sysctl(f"ipv4/conf/{network.link}/route_localnet", "1" if local else "0")
         if host.sysctl(f"ipv6/conf/{network.link}/accept_ra"):
             host.set_sysctl(f"ipv6/conf/{network.link}/accept_ra", "0")
 

@@ -115,8 +115,10 @@ class OverlayDriver:
     def _make(self, network: Network, options: TunnelSettings, name: str) -> links.Link:
         local = ip_address(options.local).packed if options.local else b""
         mark = naming.alias(self._settings.instance, naming.TUNNEL, network.id)
-        self._socket.do(links.vxlan(name, options.vni, local=local, port=options.port))
-        self._socket.do(links.change(name, also=links.settings(alias=mark)))
+        self._socket.do(
+            links.vxlan(name, options.vni, local=local, port=options.port),
+            links.change(name, also=links.settings(alias=mark)),
+        )
         return links.parse(self._socket.ask(links.get(name))[0])
 
 

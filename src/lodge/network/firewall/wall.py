@@ -6,10 +6,12 @@ owner says replaces what it said before.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from lodge.errors import Unavailable
 from lodge.kernel.netlink.socket import NETLINK_NETFILTER, NetlinkSocket, Refused
 from lodge.kernel.nftables import watch
 from lodge.kernel.nftables.batch import Batch
@@ -48,7 +50,8 @@ class Wall:
             self._held = Counter(closed)
             for said in self._facts.values():
                 self._held.update(item for fact in said for item in plan.items(fact))
-            self._assert()
+            with _explained():
+                self._assert()
 
     def say(self, owner: str, facts: Sequence[Fact]) -> None:
         """What is true of an owner from now on; nothing changes when the kernel refuses."""
@@ -64,7 +67,8 @@ class Wall:
             before = {owner: self._facts.get(owner, ()) for owner in said}
             after = {owner: tuple(facts) for owner, facts in said.items()}
             if before != after:
-                self._change(before, after)
+                with _explained():
+                    self._change(before, after)
 
     def stands(self) -> bool:
         """Whether the kernel still has as many rules as there shall be; True when nothing is needed."""
@@ -167,6 +171,18 @@ class Wall:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
+
+
+@contextlib.contextmanager
+def _explained() -> Iterator[None]:
+    """The kernel's no in words for people."""
+    try:
+        yield
+    except OSError as error:
+        raise Unavailable(
+            f"the kernel refuses the firewall's rules: {error.strerror}",
+            hint="networks need nf_tables with its families inet and bridge, or --iptables=false",
+        ) from error
 
 
 def _closed(port: Value) -> plan.Item:
