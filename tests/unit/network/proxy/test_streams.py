@@ -271,3 +271,20 @@ def test_a_port_may_be_kept_only() -> None:
     with socket.socket() as other:
         other.bind(address)
         assert other.getsockname() == address
+
+
+def test_ipv6_outside_ipv4_inside() -> None:
+    loop = Loop()
+    target = socket.create_server(("127.0.0.1", 0))
+    listener = socket.create_server(("::1", 0), family=socket.AF_INET6)
+    door = open_door(loop, Places(10), listener, (socket.AF_INET, target.getsockname()))
+    client = socket.create_connection(listener.getsockname()[:2], timeout=10)
+    client.sendall(b"six")
+    turn_for(loop, 0.05)
+    target.settimeout(10)
+    server, _ = target.accept()
+    assert server.recv(10) == b"six"
+    door.close()
+    for sock in (client, server, target):
+        sock.close()
+    loop.close()
