@@ -189,6 +189,9 @@ class Run(Struct, frozen=True, kw_only=True, tag=True):
         return " ".join(self.arguments)
 
 
+_MEANING = b"1"
+"""Part of every key: goes up when an operation comes to mean something else, and old results no more."""
+
 Operation = Image | Local | Fetch | Git | Files | Run
 
 
@@ -206,7 +209,7 @@ def definition_of(operation: Operation) -> bytes:
     """An operation as bytes that mean the same for the same thing: what a key is made of."""
     if isinstance(operation, Run):
         operation = msgspec.structs.replace(operation, hidden=Hidden())
-    return msgspec.json.encode(operation, order="deterministic")
+    return _MEANING + msgspec.json.encode(operation, order="deterministic")
 
 
 def node_id(operation: Operation, inputs: tuple[Node, ...], name: str) -> str:

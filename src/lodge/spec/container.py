@@ -44,7 +44,7 @@ class Settings(Struct, rename=_docker_name, kw_only=True):
     """The base of all values here: Docker's names in JSON. Null stands for "not given"."""
 
 
-class HealthCheck(Settings):
+class HealthCheck(Settings, omit_defaults=True):
     """A probe: test is NONE, or CMD or CMD-SHELL with its words; times in nanoseconds, 0 for inherited."""
 
     test: list[str] | None = None

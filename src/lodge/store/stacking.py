@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Callable
 
 from msgspec import Struct
@@ -22,7 +23,6 @@ from lodge.spec.image import chain_ids
 from lodge.store.content import Content
 from lodge.store.layers import Layers, Staged
 from lodge.store.leases import Leases
-from lodge.store.snapshots import changes
 from lodge.store.snapshots.contract import Snapshotter
 from lodge.store.snapshots.overlay import OverlaySnapshots
 from lodge.store.space import disk_full_is_exhausted
@@ -95,7 +95,7 @@ class Stacking:
                 if latest is not None:
                     clamp_times(staged.files, latest)
                 staged.extracted.names_root = True
-                staged.extracted.size = changes.usage(staged.files)[0]
+                staged.extracted.size = bytes_of_files(staged.files)
                 diff_id, descriptor = self._tar(staged.files, blob=blob)
                 return self._commit(staged, parent, diff_id, descriptor)
             except BaseException:
@@ -162,6 +162,20 @@ class Stacking:
             write_tree(root, write, TreeOptions(overlay=True, user_xattrs=self._user_xattrs))
         finally:
             os.close(root)
+
+
+def bytes_of_files(directory: str) -> int:
+    """The bytes of regular files, hard links once; nothing is followed."""
+    size = 0
+    seen: set[int] = set()
+    for _, _, files, fd in os.fwalk(directory, follow_symlinks=False):
+        for name in files:
+            status = os.stat(name, dir_fd=fd, follow_symlinks=False)
+            if stat.S_ISREG(status.st_mode) and status.st_ino not in seen:
+                size += status.st_size
+                if status.st_nlink > 1:
+                    seen.add(status.st_ino)
+    return size
 
 
 def clamp_times(directory: str, latest: int) -> None:

@@ -159,7 +159,10 @@ def test_a_link_in_the_way_of_a_mount_leads_inside(engine: lodge.Engine, tmp_pat
 
 
 def test_a_stage_s_links_lead_inside_it(engine: lodge.Engine) -> None:
-    text = "FROM busybox AS evil\nRUN mkdir -p /etc; ln -s / /r; echo its > /etc/passwd; ln -s /../../../etc/passwd /p\n"
+    text = (
+        "FROM busybox AS evil\nRUN mkdir -p /etc; echo its > /etc/passwd\n"
+        "RUN ln -s / /r; ln -s /../../../etc/passwd /p\n"
+    )
     for source in ("/p", "/r/../../../../etc/passwd"):
         whole = f"{text}FROM busybox\nCOPY --from=evil {source} /x\n"
         built = engine.images.build(whole, network="none")

@@ -141,7 +141,7 @@ class Layer:
         """
         if place not in self._ready:
             head, _, base = place.rpartition(b"/")
-            parent = self.directory(head, ids)
+            self.directory(head, ids, mode)
             below = self.find(place)
             if below is not None and not below.is_directory:
                 raise Conflict(f"cannot copy to non-directory: /{os.fsdecode(place)}")
@@ -220,11 +220,13 @@ class Copier:
     def copy(self, root: Root, selection: Selection, target: str, *, into: bool) -> None:
         """Copy one source. `into` says that the target is a directory whatever is there now."""
         owner = self._ids or (0, 0)
+        # BuildKit gives what --chmod says to the directories that it makes on the way, too.
+        mode = self._mode.apply(stat.S_IFDIR | 0o755) if self._mode else 0o755
         place = resolve(self._layer, clean(target))
         if root.contents:
             inner = place + b"/" + root.place if place and root.place else root.place or place
             existed = self._layer.find(inner) is not None
-            self._layer.directory(inner, owner)
+            self._layer.directory(inner, owner, mode)
             if not existed and inner:
                 self._attributes(root.path, root.status, inner)
             for item in selection.items(root):
@@ -235,7 +237,7 @@ class Copier:
             name = root.place or root.name
             place = place + b"/" + name if place else name
         head = place.rpartition(b"/")[0]
-        self._layer.directory(head, owner)
+        self._layer.directory(head, owner, mode)
         self._item(root.path, root.status, place)
 
     def _item(self, source: bytes, status: os.stat_result, place: bytes) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from lodge.build.dockerfile import instructions as i
 from lodge.build.dockerfile.problems import DockerfileError
 from lodge.build.planning.state import StageState
-from lodge.build.planning.tools import Workshop, go_quote
+from lodge.build.planning.tools import Workshop, go_duration, go_quote, go_rune
 
 _PORT = re.compile(r"(\d+)(?:-(\d+))?(?:/([A-Za-z]+))?", re.ASCII)
 _MAPPED = re.compile(r"(?:.*:)?(?:\d+(?:-\d+)?)?:?(\d+(?:-\d+)?)(/[A-Za-z]+)?", re.ASCII)
@@ -160,15 +159,16 @@ def health(state: StageState, instruction: i.Health, shop: Workshop) -> None:
     """HEALTHCHECK."""
     del shop
     state.config.healthcheck = instruction.check
-    shown = " ".join(json.dumps(word) for word in instruction.check.test or ())
-    state.record(f"HEALTHCHECK &{{[{shown}]}}", layer=False)
+    check = instruction.check
+    times = (check.interval, check.timeout, check.start_period, check.start_interval)
+    shown = [_quoted(check.test), *(f'"{go_duration(time)}"' for time in times), go_rune(check.retries)]
+    state.record(f"HEALTHCHECK &{{{' '.join(shown)}}}", layer=False)
 
 
 def on_build(state: StageState, instruction: i.OnBuild, shop: Workshop) -> None:
-    """ONBUILD: kept as text for those who build on this image."""
+    """ONBUILD: kept as text for those who build on this image; it is in no history."""
     del shop
     state.config.on_build = [*(state.config.on_build or ()), instruction.trigger]
-    state.record(f"ONBUILD {instruction.trigger}", layer=False)
 
 
 CONFIGURING: dict[type[i.Instruction], Callable[[StageState, Any, Workshop], None]] = {

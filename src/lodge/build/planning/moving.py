@@ -37,7 +37,9 @@ def workdir(state: StageState, instruction: i.Workdir, shop: Workshop, nodes: No
         state.total -= 1
         nodes.say(code, instruction.lines)
         return
-    operation = Files(actions=(MakeDirectory(path=path),), epoch=shop.options.source_date_epoch)
+    user, _, group = state.config.user.partition(":")
+    owner = Owner(user=user, group=group) if user else None
+    operation = Files(actions=(MakeDirectory(path=path, owner=owner),), epoch=shop.options.source_date_epoch)
     node = nodes.step(state, operation, (state.node or nodes.empty(),), code, instruction.lines)
     state.record(f"WORKDIR {path}", layer=True)
     nodes.say(code, instruction.lines, node)
@@ -89,7 +91,10 @@ class Transfer:
         names = [f"<<{text.name}" for text in instruction.texts]
         code = self._code([*sources, *names], target)
         node = self._nodes.step(state, operation, tuple(self._inputs), code, instruction.lines)
-        state.record(f"{code} # buildkit", layer=True)
+        given = (("chown", instruction.chown), ("chmod", instruction.chmod))
+        flags = "".join(f" --{name}={value}" for name, value in given if value)
+        words = " ".join([*sources, *names, target])
+        state.record(f"{instruction.name}{flags} {words} # buildkit", layer=True)
         self._nodes.say(code, instruction.lines, node)
 
     def _code(self, sources: list[str], target: str) -> str:

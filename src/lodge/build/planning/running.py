@@ -96,7 +96,7 @@ def _code(instruction: i.Run) -> str:
 
 def _history(state: StageState, words: list[str], script: bytes | None, instruction: i.Run) -> str:
     values = state.values
-    given = [f"{name}={values[name]}" for name in state.declared if name in values]
+    given = [f"{name}={values.get(name, '')}" for name in state.declared]
     prefix = f"|{len(given)} {' '.join(given)} " if given else ""
     shown = " ".join(words)
     if script is not None:

@@ -49,3 +49,26 @@ def absolute(path: str, workdir: str) -> str:
 def go_quote(text: str) -> str:
     """A text in double quotes, as Go's %q."""
     return json.dumps(text, ensure_ascii=False)
+
+
+def go_rune(number: int) -> str:
+    """A small number as Go's %q shows it: as the character of that code."""
+    escapes = {7: "a", 8: "b", 9: "t", 10: "n", 11: "v", 12: "f", 13: "r", 39: "'", 92: "\\"}
+    if number in escapes:
+        return f"'\\{escapes[number]}'"
+    return f"'{chr(number)}'" if 32 <= number < 127 else f"'\\x{number:02x}'"
+
+
+def go_duration(nanoseconds: int) -> str:
+    """A time span as Go's Duration writes it: `1m30s`, `500ms`, `0s`."""
+    if not nanoseconds:
+        return "0s"
+    if nanoseconds < 10**9:
+        unit, size = ("ms", 10**6) if nanoseconds >= 10**6 else ("µs", 10**3)
+        return f"{nanoseconds / size:.9f}".rstrip("0").rstrip(".") + unit
+    minutes, rest = divmod(nanoseconds, 60 * 10**9)
+    hours, minutes = divmod(minutes, 60)
+    seconds = f"{rest / 10**9:.9f}".rstrip("0").rstrip(".") + "s"
+    if hours:
+        return f"{hours}h{minutes}m{seconds}"
+    return f"{minutes}m{seconds}" if minutes else seconds

@@ -86,8 +86,9 @@ class Mover:
         with self.view(source) as view:
             selection = _selection(view, action, source)
             roots = selection.roots(action.sources)
-            copier = Copier(view, layer, ids=ids, mode=mode)
             for root in roots:
+                # Of hard links those are made again that one source has inside of it.
+                copier = Copier(view, layer, ids=ids, mode=mode)
                 if action.unpack and not root.contents and _is_archive(view, root):
                     self._unpack(view, root, action.target, layer, ids)
                 else:
