@@ -5,7 +5,6 @@ Source: moby/buildkit, api/services/control. How errors look in gRPC is `faults`
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from lodge.api.backend import Backend
@@ -34,7 +33,11 @@ def worker() -> Message:
     platform = host()
     return {
         "ID": "lodge",
-        "Labels": {"org.mobyproject.buildkit.worker.executor": "lodge", "lodge.version": versions.ENGINE},
+        "Labels": {
+            "org.mobyproject.buildkit.worker.executor": "lodge",
+            # From this one buildx knows that images of several platforms and archives can be made.
+            "org.mobyproject.buildkit.worker.snapshotter": "lodge",
+        },
         "platforms": [
             {"Architecture": platform.architecture, "OS": platform.os, "Variant": platform.variant or ""}
         ],
@@ -105,15 +108,15 @@ class Control:
     async def disk_usage(self, stream: Any) -> None:
         """The entries of the build cache."""
         asked = await stream.recv_message()
-        records = await asyncio.to_thread(self._backend.builds.records)
-        del asked
-        await stream.send_message({"record": [_record(each) for each in records]})
+        if any(asked["filter"]):
+            raise Unsupported("filters of the disk usage are not supported")
+        await stream.send_message({"record": [_record(each) for each in self._backend.builds.records()]})
 
     async def prune(self, stream: Any) -> None:
         """Remove entries of the build cache; each that went is told."""
         asked = await stream.recv_message()
         filters: dict[str, list[str]] = {}
-        for text in asked["filter"]:
+        for text in filter(None, asked["filter"]):
             key, _, value = text.partition("=")
             filters.setdefault(key.rstrip("~="), []).append(value.lstrip("="))
         known = {each.id: each for each in self._backend.builds.records()}

@@ -11,6 +11,7 @@ import base64
 import os
 import shutil
 import tempfile
+import time
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -24,7 +25,8 @@ from lodge.api.buildkit.protobuf import Message
 from lodge.api.buildkit.sessions import Session, Sessions
 from lodge.build import contract as c
 from lodge.engine.build.synced import Trees
-from lodge.errors import NotFound, Unsupported
+from lodge.errors import LodgeError, NotFound, Unavailable, Unsupported
+from lodge.spec.reference import Reference
 
 if TYPE_CHECKING:
     from lodge.build.contract import BuildRequest, Built
@@ -126,6 +128,7 @@ class _Work:
             raise Unsupported(f"the request {check_only} of the frontend is not supported")
         exporters = [] if check_only else self._exporters()
         request = requests.build_request(attributes, exporters, self._asked["Entitlements"], self._tree)
+        request.options.cache_from = _cache_sources(self._asked["Cache"])
         request.secrets, request.agents = self._session, self._session
         request.login = self._session.credentials
         remote = await self._bring(attributes, request)
@@ -134,8 +137,7 @@ class _Work:
         try:
             async for event in self._backend.builds.build(request, self._job.ref):
                 findings.take(event)
-                if (update := self._progress.update(event)) is not None:
-                    self._job.tell(update)
+                self._tell(event)
                 if isinstance(event, c.Built):
                     self._job.response |= _response(event)
         except BaseException as error:
@@ -148,6 +150,10 @@ class _Work:
         if sink is not None:
             await sink.end()
         await self._send_trees(exporters)
+        for output in request.outputs:
+            if output.push:
+                for name in output.names:
+                    await self._push(name)
         return findings.metadata() if check_only else {}
 
     def _exporters(self) -> list[Message]:
@@ -197,6 +203,34 @@ class _Work:
             if exporter["Type"] == "local":
                 await send_tree(self._session, os.path.join(self._scratch, str(number)), number)
 
+    async def _push(self, name: str) -> None:
+        """Bring a name to its registry, with the client's login, as a step that is shown."""
+        host = Reference.parse(name).domain
+        auth = await self._session.credentials("registry-1.docker.io" if host == "docker.io" else host)
+        step = c.Step(id=f"sha256:{os.urandom(32).hex()}", name=f"pushing {name}", internal=True)
+        self._tell(c.Started(at=time.time_ns(), step=step))
+        problem = ""
+        try:
+            async for line in await self._backend.images.push(name, platform=None, auth=auth or None):
+                problem = line.error
+                if line.id and line.status:
+                    status = f"{line.status} {line.id}"
+                    self._tell(
+                        c.Status(
+                            at=time.time_ns(), step=step.id, id=status, current=line.current, total=line.total
+                        )
+                    )
+                if problem:
+                    raise Unavailable(f"failed to push {name}: {problem}")
+        except LodgeError as error:
+            self._tell(c.Finished(at=time.time_ns(), step=step.id, error=error.message))
+            raise
+        self._tell(c.Finished(at=time.time_ns(), step=step.id))
+
+    def _tell(self, event: c.BuildEvent) -> None:
+        if (update := self._progress.update(event)) is not None:
+            self._job.tell(update)
+
 
 class _Nothing:
     """A body without a byte."""
@@ -205,6 +239,21 @@ class _Nothing:
         """Nothing."""
         del size
         return b""
+
+
+def _cache_sources(wanted: Message | None) -> tuple[str, ...]:
+    """The images whose steps count as known; Unsupported for caches that this engine does not keep."""
+    if wanted is None:
+        return ()
+    if wanted["Exports"]:
+        kind = wanted["Exports"][0]["Type"]
+        raise Unsupported(f"exporting the build cache as {kind!r} is not supported")
+    found = list(wanted["ImportRefsDeprecated"])
+    for entry in wanted["Imports"]:
+        if entry["Type"] != "registry":
+            raise Unsupported(f"importing a build cache from {entry['Type']!r} is not supported")
+        found.append(entry["Attrs"].get("ref", ""))
+    return tuple(ref for ref in found if ref)
 
 
 def _response(built: Built) -> dict[str, str]:
