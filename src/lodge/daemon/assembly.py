@@ -84,16 +84,17 @@ class Assembly:
 
 
 RELOADABLE = (
-    "debug", "default_runtime", "dns", "dns_options", "dns_search", "init", "init_path",
-    "insecure_registries", "labels", "log_driver", "log_options", "registries", "registry_mirrors",
-    "runtimes",
-    "seccomp_profile", "shm_size", "shutdown_timeout", "trust_policy", "ulimits",
+    "debug", "default_runtime", "dns", "dns_options", "dns_search", "http_proxy", "https_proxy", "init",
+    "init_path", "insecure_registries", "labels", "log_driver", "log_options", "max_download_attempts",
+    "no_proxy", "registries", "registry_mirrors", "runtimes", "seccomp_profile",
+    "shm_size", "shutdown_timeout", "trust_policy", "ulimits",
 )  # fmt: skip
 """Settings of the engine that a SIGHUP changes for what is created from then on."""
 
 FIXED = (
     "data_root", "exec_root", "hosts", "group", "tlsverify", "tlscacert", "tlscert", "tlskey", "userns_remap",
-    "cgroup_parent", "pidfile", "metrics_addr", "min_api_version",
+    "cgroup_parent", "pidfile", "metrics_addr", "min_api_version", "max_concurrent_downloads",
+    "max_concurrent_uploads",
 )  # fmt: skip
 """Settings that need a restart."""
 

@@ -14,6 +14,7 @@ from lodge.distribution.ranged import SEGMENT, NoRanges, Ranged
 from lodge.distribution.registries import Places
 from lodge.distribution.transfers import DOWNLOADED, DOWNLOADING, RETRYING, VERIFYING, Transfer
 from lodge.distribution.transport import Broken, pause
+from lodge.errors import Corrupt
 from lodge.spec.descriptor import Descriptor
 
 _PIECE = 256 << 10
@@ -41,19 +42,19 @@ def download(
     """
     with reception.receive(descriptor, unpack=unpack) as arrival:
         work = _Download(places, descriptor, arrival, transfer)
-        failures = 0
-        while arrival.offset() < descriptor.size:
-            before = arrival.offset()
+        kept = arrival.offset() > 0
+        while True:
+            work.complete(attempts)
+            transfer.tell(VERIFYING)
             try:
-                work.go_on()
-            except Broken:
-                failures = 1 if arrival.offset() > before else failures + 1
-                if failures >= attempts:
+                unpacked = arrival.finish()
+                break
+            except Corrupt:
+                # Another place may have the right bytes, and what was kept of an earlier attempt may be it.
+                if reception.has_blob(descriptor.id) or not (kept or places.forsake()):
                     raise
-                transfer.tell(RETRYING)
-                pause(failures, transfer.abort)
-        transfer.tell(VERIFYING)
-        unpacked = arrival.finish()
+                kept = False
+                arrival.restart()
     transfer.tell(DOWNLOADED)
     return unpacked
 
@@ -68,8 +69,21 @@ class _Download:
         self._transfer = transfer
         self._several = False
 
-    def go_on(self) -> None:
-        """Read on until all is here or something breaks."""
+    def complete(self, attempts: int) -> None:
+        """Read until all is here; Broken after `attempts` in a row that brought nothing."""
+        failures = 0
+        while self._arrival.offset() < self._blob.size:
+            before = self._arrival.offset()
+            try:
+                self._go_on()
+            except Broken:
+                failures = 1 if self._arrival.offset() > before else failures + 1
+                if failures >= attempts:
+                    raise
+                self._transfer.tell(RETRYING)
+                pause(failures, self._transfer.abort)
+
+    def _go_on(self) -> None:
         if self._several:
             try:
                 self._in_parallel()

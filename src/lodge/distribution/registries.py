@@ -102,10 +102,18 @@ class Places:
     def __init__(self, repositories: list[Repository]) -> None:
         self._all = repositories
         self._gone: set[int] = set()
+        self._last = len(repositories) - 1
 
     def bound(self, abort: Abort) -> Places:
         """Return the same places, for work that another `abort` ends."""
         return Places([place.bound(abort) for place in self._all])
+
+    def forsake(self) -> bool:
+        """Ask the place that sent the last blob no more, since it lied; False when there is no other."""
+        if self._last == len(self._all) - 1 or self._last in self._gone:
+            return False
+        self._gone.add(self._last)
+        return True
 
     def resolve(self, reference: str) -> Descriptor | None:
         """Return what a tag or digest points to; see `Repository.resolve`."""
@@ -136,7 +144,9 @@ class Places:
         for number in candidates:
             place = self._all[number]
             try:
-                return ask(place)
+                answered = ask(place)
+                self._last = number
+                return answered
             except _PASSED_ON as error:
                 if place is self._all[-1]:
                     raise

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Self
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 
@@ -129,21 +129,23 @@ class Repository:
         target: str,
         headers: Mapping[str, str] | None = None,
         *,
-        body: bytes | Iterable[bytes] | None = None,
+        body: bytes | Callable[[], Iterable[bytes]] | None = None,
         expected: tuple[int, ...] = (200,),
         attempts: int | None = None,
     ) -> Answer:
         """Send a request, answer a 401 once, and raise what any status but the expected ones means.
 
-        Credentials go only to the registry's own address, wherever `target` leads.
+        Credentials go only to the registry's own address, wherever `target` leads. A long body is made anew
+        for each time that it is sent.
         """
         tries = self._attempts if attempts is None else attempts
         own = "://" not in target or urlsplit(target).netloc.lower() == self.endpoint.host.lower()
         for final in (False, True):
             sent = self._authorizer.header(self._scopes) if own else ""
             all_headers = {**(headers or {}), **({"Authorization": sent} if sent else {})}
+            data = body() if callable(body) else body
             answer = self._transport.send(
-                self.endpoint, method, target, all_headers, body=body, abort=self._abort, attempts=tries
+                self.endpoint, method, target, all_headers, body=data, abort=self._abort, attempts=tries
             )
             if answer.status in expected:
                 return answer

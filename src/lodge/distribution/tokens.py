@@ -73,9 +73,7 @@ class Authorizer:
             if self.header(scopes) not in ("", sent):
                 return True
             if bearer is not None and not self.credentials.registry_token:
-                if sent.startswith("Bearer "):
-                    self._tokens.pop(scopes, None)
-                    return False
+                # One that was refused may have run out before its time: a new one is bought once a request.
                 self._tokens[scopes] = self.buy(bearer, scopes, refused.url, abort)
                 return True
             if "basic" in challenges and not sent:

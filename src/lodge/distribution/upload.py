@@ -116,7 +116,7 @@ class Upload:
         """Send all of it with the request that ends the upload; such a request is worth repeating whole."""
         for attempt in range(1, self._attempts + 1):
             try:
-                self._finish(location, self._body(0, self._descriptor.size), self._descriptor.size)
+                self._finish(location, lambda: self._body(0, self._descriptor.size), self._descriptor.size)
                 return
             except Broken:
                 if attempt == self._attempts:
@@ -128,13 +128,19 @@ class Upload:
         headers = {**_STREAM, "Content-Length": str(end - start)}
         if self._chunk or start:
             headers["Content-Range"] = f"{start}-{end - 1}"
-        body = self._body(start, end)
         with self._repository.request(
-            "PATCH", location, headers, body=body, expected=(202, 201, 204), attempts=1
+            "PATCH",
+            location,
+            headers,
+            body=lambda: self._body(start, end),
+            expected=(202, 201, 204),
+            attempts=1,
         ) as answer:
             return _location(answer)
 
-    def _finish(self, location: str, body: Iterable[bytes] | None = None, size: int = 0) -> None:
+    def _finish(
+        self, location: str, body: Callable[[], Iterable[bytes]] | None = None, size: int = 0
+    ) -> None:
         separator = "&" if urlsplit(location).query else "?"
         target = f"{location}{separator}digest={quote(self._descriptor.digest, safe=':')}"
         headers = {**_STREAM, "Content-Length": str(size)}

@@ -222,6 +222,7 @@ class Ingest:
         os.ftruncate(self._fd, 0)
         os.lseek(self._fd, 0, os.SEEK_SET)
         self._written = 0
+        self._spoiled = False
         self._hasher = hasher(self._algorithm)
 
     def write(self, data: bytes | memoryview) -> None:

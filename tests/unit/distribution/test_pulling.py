@@ -427,3 +427,53 @@ def test_mirrors_first_and_the_registry_for_the_rest(
         client.transfers.close()
     assert len(registry.of("GET", "blobs")) == 1
     assert not registry.of("GET", "manifests")
+
+
+def test_a_mirror_that_lies_is_asked_no_more(store: Store, registry: Scripted, other: Scripted) -> None:
+    image = Image([layer("x"), layer("y")])
+    for each in (registry, other):
+        image.publish(each, "a/b", "latest")
+    digest = image.layers[0]["digest"]
+    other.blobs[digest] = bytes(len(other.blobs[digest]))
+    entry = RegistryEntry(mirrors=(f"http://{other.address}",))
+    settings = RegistrySettings(registries={registry.address: entry}, certificate_directories=())
+    with Registries(settings) as registries:
+        client = Client(registries, store, registry)
+        client.holds(client.pull(), "x", "y")
+        client.transfers.close()
+    assert [one.path.rpartition("/")[2] for one in registry.of("GET", "blobs")] == [digest]
+
+
+def test_kept_bytes_that_are_wrong_are_fetched_again(client: Client, registry: Scripted) -> None:
+    image = Image([layer("x", random.Random(1).randbytes(9000))])
+    image.publish(registry, "a/b", "latest")
+    digest = Digest(image.layers[0]["digest"])
+    for kept in (b"\0" * 4000, b"\0" * image.layers[0]["size"], b"\0" * 50_000, image.blobs[0]):
+        with open(os.path.join(client.store.content.ingests, f"sha256-{digest.hex}"), "wb") as file:
+            file.write(kept)
+        client.holds(client.pull(), "x")
+        for name in list(client.store.references.list()):
+            client.store.references.remove(name)
+        client.store.collect()
+
+
+def test_a_token_that_runs_out_early_is_bought_again(client: Client, registry: Scripted) -> None:
+    Image([layer("x")]).publish(registry, "a/b", "latest")
+    asked: list[str] = []
+
+    def changes(asked_now: Asked) -> Told | None:
+        """Every token is good for one request."""
+        if asked_now.path == "/token":
+            asked.append(f"t{len(asked)}")
+            return Told(200, json.dumps({"token": asked[-1], "expires_in": 3600}).encode())
+        header = asked_now.headers.get("authorization", "")
+        if asked and header == f"Bearer {asked[-1]}" and header not in used:
+            used.add(header)
+            return None
+        challenge = f'Bearer realm="http://{registry.address}/token"'
+        return refusal(401, "UNAUTHORIZED", "authentication required", WWW_Authenticate=challenge)
+
+    used: set[str] = set()
+    registry.rules = [changes]
+    client.holds(client.pull(), "x")
+    assert len(asked) == 3
