@@ -62,3 +62,22 @@ def test_a_disk_that_fills_up_half_way(small_disk: Path, registry: Scripted) -> 
         client.holds(client.pull(), "little", "much")
         assert not any(one for digest in kept for one in registry.of("GET", digest))
         client.transfers.close()
+
+
+def test_a_decompression_bomb_fills_no_memory_and_leaves_nothing(
+    small_disk: Path, registry: Scripted
+) -> None:
+    bomb = layer("zeros", bytes(64 << 20))
+    image = Image([bomb])
+    assert len(image.blobs[0]) < SMALL // 4
+    image.publish(registry, "a/b", "latest")
+    with (
+        Store(small_disk / "root", snapshotter="copy") as store,
+        Registries(RegistrySettings(certificate_directories=())) as registries,
+    ):
+        client = Client(registries, store, registry)
+        with pytest.raises(Exhausted, match="no space left on the disk of the data root"):
+            client.pull()
+        client.nothing_is_named()
+        client.transfers.close()
+        assert os.listdir(os.path.join(store.root, "layers", ".staging")) == []

@@ -177,6 +177,23 @@ def test_a_connection_that_breaks_at_any_byte(client: Client, registry: Scripted
     assert starts[:3] == [None, f"bytes={size // 7}-", f"bytes={2 * (size // 7)}-"]
 
 
+def test_a_connection_that_breaks_at_every_byte(client: Client, registry: Scripted) -> None:
+    image = Image([layer("small")])
+    described = image.publish(registry, "a/b", "latest")
+    config = json.loads(registry.manifests["a/b", described["digest"]][1])["config"]["digest"]
+
+    def drops(asked: Asked) -> Told | None:
+        """Sends one byte more of a layer, and is gone."""
+        if "blobs" not in asked.path or config in asked.path:
+            return None
+        registry.cuts = [1]
+        return None
+
+    registry.rules = [drops]
+    client.holds(client.pull(), "small")
+    assert len(registry.of("GET", image.layers[0]["digest"])) == image.layers[0]["size"]
+
+
 def test_a_registry_without_ranges_begins_again(client: Client, registry: Scripted) -> None:
     image = Image([layer("big", random.Random(1).randbytes(5000))])
     image.publish(registry, "a/b", "latest")
@@ -279,6 +296,17 @@ def test_manifests_that_are_refused(
     del described
     with pytest.raises(kind):
         client.pull()
+    client.nothing_is_named()
+
+
+def test_a_manifest_of_very_many_layers(client: Client, registry: Scripted) -> None:
+    one = {"mediaType": OCI_LAYER_GZIP, "digest": sha(b""), "size": 1}
+    for count in (20_000, 100_000):
+        image = Image([layer("x")])
+        image.manifest["layers"] = [one] * count
+        image.publish(registry, "a/b", "latest")
+        with pytest.raises(Corrupt):
+            client.pull()
     client.nothing_is_named()
 
 
