@@ -140,12 +140,13 @@ class Line(Channel):
         return calling(self, method, kind, kind).open(metadata=list(metadata))
 
 
-async def serve(protocol: H2Protocol, sock: socket.socket, early: bytes) -> None:
-    """Let a protocol have an open socket."""
+async def serve(protocol: H2Protocol, sock: socket.socket, early: bytes) -> asyncio.BaseTransport:
+    """Let a protocol have an open socket; its transport may be closed to end it."""
     sock.setblocking(False)
-    await asyncio.get_running_loop().connect_accepted_socket(lambda: protocol, sock)
+    transport, _ = await asyncio.get_running_loop().connect_accepted_socket(lambda: protocol, sock)
     if early:
         protocol.data_received(early)
+    return transport
 
 
 __all__ = ["Codec", "GRPCError", "Line", "Reception", "Service", "Status", "StreamTerminatedError", "serve"]
