@@ -51,6 +51,9 @@ system_packages() {
         want e2fsprogs has lsattr
         want procps has ps
         want curl has curl
+        want openssl has openssl
+        want docker-registry has docker-registry
+        want skopeo has skopeo
     fi
     [ -n "$missing" ] || return 0
     command -v apt-get >/dev/null || die "this system has no apt; install by hand:$missing"
