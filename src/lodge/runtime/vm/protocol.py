@@ -10,7 +10,7 @@
       | <-------------------------- ANSWER n     |   it runs, or execve's error
       | INPUT n, INPUT_END n, CREDIT n,          |
       | RESIZE n, SIGNAL n --------------------> |   signal on channel 0: to every process of the container
-      | <---- OUTPUT n, OUTPUT_END n, TAKEN n    |   streams with windows: CREDIT, TAKEN give back what is used
+      | <---- OUTPUT n, OUTPUT_END n, TAKEN n    |   streams with windows: CREDIT, TAKEN give used ones back
       | <-------------------------- EXITED n     |   after its output for the first, at once for others
       | FIGURES, TABLE, SYNC, GROUP -----------> |   each answered by ANSWER on the channel it came by
       | <----- OUT_OF_MEMORY, NAME_QUERY         |

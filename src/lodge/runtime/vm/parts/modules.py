@@ -63,7 +63,7 @@ class Modules:
         if missing:
             raise Unsupported(
                 f"the kernel of {self._directory} has no module {', '.join(missing)}",
-                hint="lodge vm setup fetches one that has; or name another: --kernel FILE --modules DIRECTORY",
+                hint="lodge vm setup fetches one that has; or name another: --kernel FILE --modules DIR",
             )
         return order
 
