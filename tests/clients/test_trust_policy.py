@@ -91,5 +91,8 @@ def test_only_what_is_signed_is_pulled_and_runs(
         # the policy has changed: what is here is checked again
         policy.write_text(json.dumps({"default": {"type": "refuse"}}))
         assert b"refuses images" in daemon.docker("create", name, check=False).stderr
+        build = daemon.docker("build", "-", input=f"FROM {name}\nRUN true\n", check=False)
+        assert build.returncode != 0
+        assert b"refuses images" in build.stderr + build.stdout
     finally:
         daemon.remove()

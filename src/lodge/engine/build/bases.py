@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from lodge.build.planning.resolver import Base
+from lodge.engine.images.admission import admit
 from lodge.engine.images.catalog import Found
 from lodge.engine.parts import Parts
 from lodge.errors import LodgeError, NotFound
@@ -45,6 +46,7 @@ class Bases:
         found = None if pull else self._local(reference, platform)
         if found is None:
             found = await self._bring(reference, platform)
+        await admit(self._parts, reference, found)
         manifest = found.resolved.manifest_descriptor.digest
         self.found[manifest] = found
         return Base(reference=_shown(reference, found), manifest=manifest, config=found.config)

@@ -11,6 +11,7 @@ from lodge.engine.census import Census, Resident
 from lodge.engine.containers import layout
 from lodge.engine.containers.clearing import clear_directory
 from lodge.engine.containers.news import announce
+from lodge.engine.images.admission import admit
 from lodge.engine.images.catalog import Found
 from lodge.engine.models import Container, ContainerState
 from lodge.engine.networks import places
@@ -56,21 +57,11 @@ class Creator:
         if not wish.config.image:
             raise InvalidArgument("no image was given to make the container of")
         found = self._parts.images.find(wish.config.image, platform)
-        if self._parts.settings.trust_policy:
-            await self._admit(wish.config.image, found)
+        await admit(self._parts, wish.config.image, found)
         if warning := self._parts.images.platform_warning(found, platform):
             warnings.append(warning)
         await self._parts.images.unpack(found)
         return found
-
-    async def _admit(self, asked: str, found: Found) -> None:
-        """Ask the trust policy. Forbidden."""
-        from lodge.engine.images.trust import Gate
-
-        settings = self._parts.settings
-        gate = Gate(settings.trust_policy, settings.data_root)
-        targets = self._parts.store.references.list()
-        await self._parts.bridge.call(gate.admit_run, asked, found, targets)
 
     def _resolve_others(self, wish: Wish) -> None:
         """Replace names of other containers by their ids: a later rename changes nothing."""
