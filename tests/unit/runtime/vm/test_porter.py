@@ -91,7 +91,7 @@ def test_a_machine_that_dies_leaves_no_code_and_its_last_words(play: Play) -> No
     assert os.read(stdout, 10) == b"last"
     assert os.read(status, 1) == b""
     with pytest.raises(MachineGone) as caught:
-        play.link.ask(Kind.FIGURES, 9, patience=5)
+        play.link.ask(Kind.FIGURES, 9, patience=0.3)
     assert "panic" in caught.value.console
     for fd in (status, stdin, stdout):
         os.close(fd)
@@ -114,7 +114,7 @@ def test_a_machine_that_speaks_nonsense_is_given_up(play: Play, nonsense: bytes)
     status, stdin, stdout = play.spawn(first=True)
     play.agent.sendall(nonsense)
     with pytest.raises(MachineGone) as caught:
-        play.link.ask(Kind.FIGURES, 9, patience=5)
+        play.link.ask(Kind.FIGURES, 9, patience=0.3)
     assert "nonsense" in caught.value.console
     assert os.read(status, 1) == b""
     for fd in (status, stdin, stdout):
