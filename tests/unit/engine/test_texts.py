@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from lodge.engine.planning import environment, files, logging, merge
@@ -43,17 +41,9 @@ def test_hosts() -> None:
     assert text.startswith("127.0.0.1\tlocalhost\n")
 
 
-def test_resolvers_on_the_hosts_loopback_are_of_no_use_in_another_network() -> None:
-    host = "nameserver 127.0.0.53\nsearch lan\noptions edns0\n"
-    nothing: dict[str, Any] = {"servers": [], "search": [], "options": []}
-    alone = files.resolv_conf(host, private_network=True, **nothing)
-    assert alone == "nameserver 8.8.8.8\nnameserver 8.8.4.4\nsearch lan\noptions edns0\n"
-    shared = files.resolv_conf(host, private_network=False, **nothing)
-    assert shared == "nameserver 127.0.0.53\nsearch lan\noptions edns0\n"
-    said = files.resolv_conf(host, servers=["1.1.1.1"], search=["."], options=["a"], private_network=True)
-    assert said == "nameserver 1.1.1.1\noptions a\n"
-    own = files.resolv_conf(host, private_network=True, embedded=True, **nothing)
-    assert own == "nameserver 127.0.0.11\nsearch lan\noptions edns0 ndots:0\n"
+def test_a_host_name_may_be_a_whole_one() -> None:
+    text = files.hosts("box.lan", "", None, addresses=["10.0.0.2"])
+    assert text.endswith("10.0.0.2\tbox.lan box\n")
 
 
 def test_a_users_entrypoint_drops_the_images_command() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from lodge.engine.models import Container, Network
 from lodge.engine.networks.book import Book
 from lodge.engine.parts import Parts
-from lodge.engine.planning import files, ports, sandbox
+from lodge.engine.planning import files, ports, resolving, sandbox
 from lodge.engine.planning.sandbox import Place
 from lodge.errors import LodgeError, NotFound
 from lodge.network import contract
@@ -76,17 +76,21 @@ def resolver(parts: Parts, container: Container, standing: list[Place]) -> contr
     if not sandbox.embedded(standing):
         return contract.Resolver()
     host, settings = container.wish.host, parts.settings
-    text = files.read(files.RESOLV_CONF)
-    # As Docker writes it: host(...) is asked by the host, the others by the container.
-    of_host = [f"host({server})" for server in files.name_servers(text)]
-    upstreams = tuple(host.dns or settings.dns or of_host)
-    if all(place.network.internal for place in standing):
-        upstreams = ()
+    made = resolving.make(
+        files.read(files.RESOLV_CONF),
+        servers=host.dns or settings.dns,
+        search=host.dns_search or settings.dns_search,
+        options=host.dns_options or settings.dns_options,
+        shared=False,
+        embedded=True,
+        ipv6=False,
+    )
+    outside = not all(place.network.internal for place in standing)
     return contract.Resolver(
         embedded=True,
-        upstreams=upstreams,
-        search=tuple(files.search_domains(text, host.dns_search or settings.dns_search)),
-        options=tuple(files.resolver_options(text, host.dns_options or settings.dns_options)),
+        upstreams=tuple(made.upstreams) if outside else (),
+        search=tuple(made.search),
+        options=tuple(made.options),
         domain=container.wish.config.domainname,
     )
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from lodge.engine.models import Container
 from lodge.engine.networks.predefined import BRIDGE
 from lodge.engine.parts import Parts
-from lodge.engine.planning import files
+from lodge.engine.planning import files, resolving
 from lodge.engine.planning.namespaces import HOST, private_network
 from lodge.errors import Conflict, NotFound
 
@@ -44,16 +44,17 @@ def write_hosts(parts: Parts, container: Container) -> None:
 def write_resolv_conf(parts: Parts, container: Container) -> None:
     """/etc/resolv.conf as it is now: the engine's own name server in every network but the default bridge."""
     host, settings = container.wish.host, parts.settings
-    text = files.resolv_conf(
+    made = resolving.make(
         files.read(files.RESOLV_CONF),
         servers=host.dns or settings.dns,
         search=host.dns_search or settings.dns_search,
         options=host.dns_options or settings.dns_options,
-        private_network=private_network(host.network_mode),
+        shared=not private_network(host.network_mode),
         embedded=any(each.endpoint_id and name != BRIDGE for name, each in container.networks.items())
         and _has_interfaces(container),
+        ipv6=any(each.global_ipv6_address for each in container.networks.values()),
     )
-    _write(container.resolv_conf_path, text)
+    _write(container.resolv_conf_path, made.text())
 
 
 def _has_interfaces(container: Container) -> bool:
