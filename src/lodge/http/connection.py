@@ -62,11 +62,14 @@ class Connection(asyncio.Protocol):
         self.plain_tcp = isinstance(transport.get_extra_info("peername"), tuple) and not self.encrypted
         transport.set_write_buffer_limits(high=self.limits.write_buffer)
         self._server.connections.add(self)
+        self._idle()
 
     def data_received(self, data: bytes) -> None:
         """Bytes came: of the running request, of one to come, or of one that nobody wants."""
         if self._exchange is None:
             if not self._discarding:
+                if not self._buffer and self.limits.idle_seconds:
+                    self._server.unwatch(self)
                 self._append(data)
                 self._advance()
         elif not self._exchange.body.complete:
@@ -232,6 +235,8 @@ class Connection(asyncio.Protocol):
         """The deadline has passed: a head that never ended, or a lingering close."""
         if self._discarding:
             self._transport.abort()
+        elif self._exchange is None and not self._buffer:
+            self._transport.close()
         elif self._exchange is None:
             self._refuse(408, "timed out while reading the request")
 
@@ -357,6 +362,12 @@ class Connection(asyncio.Protocol):
         else:
             self._resume()
             self._advance()
+            self._idle()
+
+    def _idle(self) -> None:
+        """Nothing is asked: not for ever, where that is limited."""
+        if self.limits.idle_seconds and self._exchange is None and not self._buffer:
+            self._server.watch(self, self.limits.idle_seconds)
 
     def _return_input(self, body: Body) -> None:
         if self._lent is not None:

@@ -27,6 +27,9 @@ class Limits:
     head_seconds: float = 30.0
     """From the first byte of a request to the end of its head (slowloris)."""
 
+    idle_seconds: float = 0.0
+    """How long a connection without a request is kept; 0 for as long as its client likes."""
+
     body_seconds: float = 120.0
     """Longest silence in the middle of a body that is read as a whole."""
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Awaitable, Coroutine
 from typing import Any
 
@@ -47,11 +48,21 @@ _PUSH = frozenset(("POST", "PATCH", "PUT"))
 class App:
     """A registry over one service."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, *, access_log: bool = False) -> None:
         self._service = service
+        self._access_log = access_log
 
     def handle(self, exchange: Exchange) -> Coroutine[Any, Any, None] | None:
         """Answer an exchange (see `http.server.Handler`)."""
+        running = self._begin(exchange)
+        if not self._access_log:
+            return running
+        if running is not None:
+            return _logged(running, exchange)
+        _log_access(exchange, 0.0)
+        return None
+
+    def _begin(self, exchange: Exchange) -> Coroutine[Any, Any, None] | None:
         head = exchange.head
         try:
             target = targets.find(head.path)
@@ -102,6 +113,22 @@ def _needs(method: str, target: Target) -> tuple[Need, ...]:
     if method in _PUSH or target.kind in ("upload", "uploads"):
         return Need("repository", target.name, "pull"), Need("repository", target.name, "push")
     return (Need("repository", target.name, "pull"),)
+
+
+async def _logged(running: Coroutine[Any, Any, None], exchange: Exchange) -> None:
+    started = time.perf_counter()
+    try:
+        await running
+    finally:
+        _log_access(exchange, time.perf_counter() - started)
+
+
+def _log_access(exchange: Exchange, seconds: float) -> None:
+    head = exchange.head
+    _log.info(
+        "%s %s %s %d %d %.1fms", exchange.peer, head.method, head.path, exchange.status, exchange.written,
+        seconds * 1000,
+    )  # fmt: skip
 
 
 async def _watch(running: Coroutine[Any, Any, None], exchange: Exchange) -> None:

@@ -104,8 +104,9 @@ async def finish(call: Call) -> None:
         try:
             await _receive(call, upload)
             await call.service.call(upload.finish, digest)
-        except Refusal:
-            call.service.uploads.end(upload)  # a wrong digest: it is over
+        except Refusal as refusal:
+            if refusal.status != 429:
+                call.service.uploads.end(upload)  # a wrong digest: it is over
             raise
         except Exhausted:
             await _drop(call, upload)
@@ -184,6 +185,19 @@ def _out_of_order(call: Call, upload: Upload) -> Refusal:
 
 
 async def _receive(call: Call, upload: Upload) -> None:
+    """Take the body, unless too many others are being taken: each may hold some megabytes of memory."""
+    service = call.service
+    if service.receiving >= service.rules.uploads_at_once:
+        headers = (("Retry-After", "2"),)
+        raise Refusal("TOOMANYREQUESTS", "too many uploads at once", 429, headers=headers)
+    service.receiving += 1
+    try:
+        await _receive_all(call, upload)
+    finally:
+        service.receiving -= 1
+
+
+async def _receive_all(call: Call, upload: Upload) -> None:
     """Take the body. While a thread writes and hashes one batch, the next one arrives.
 
     What has arrived is kept when the client goes away, so that it can go on from there.

@@ -95,6 +95,7 @@ class Rules:
     read_only: bool = False
     delete: bool = True
     blob_limit: int = 0
+    uploads_at_once: int = 256
 
 
 class Threads:
@@ -136,6 +137,7 @@ class Service(Threads):
         self.directory = directory
         self.upstream = upstream
         self.uploads = Uploads(limit=rules.blob_limit)
+        self.receiving = 0
         self.turns: dict[str, tuple[asyncio.Lock, Exchange]] = {}
 
 

@@ -309,3 +309,14 @@ def test_websocket_round_trip(serve: Serve) -> None:
             data += piece
         assert data.startswith(b"HTTP/1.1 101 ")
         assert data.endswith(b"\x82\x04<hi>\x88\x02\x03\xe8")
+
+
+def test_idle_connections_end_where_that_is_limited(serve: Serve) -> None:
+    running = serve(hello, idle_seconds=0.2)
+    with running.connect() as client:
+        assert ask(client, GET)[0] == 200
+        client.settimeout(5)
+        assert client.recv(100) == b""
+    with running.connect() as client:
+        client.settimeout(5)
+        assert client.recv(100) == b""

@@ -6,7 +6,7 @@ import os
 import sys
 
 from lodge.cli.command import Command
-from lodge.cli.flags import BOOL, BYTES, DURATION, LIST, STRING, Flag
+from lodge.cli.flags import BOOL, BYTES, DURATION, INT, LIST, STRING, Flag
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ _SERVE_FLAGS = (
     Flag("read-only", BOOL, "Take no pushes and deletions"),
     Flag("no-delete", BOOL, "Take no deletions"),
     Flag("max-blob-size", BYTES, "Refuse larger blobs"),
+    Flag("max-uploads", INT, "Take bytes of so many uploads at once (default 256)"),
+    Flag("access-log", BOOL, "Log every request"),
     Flag("gc-interval", DURATION, "Collect garbage this often, 0 for only on SIGUSR1 (default 1h)"),
     Flag("gc-grace", DURATION, "Keep what was uploaded or asked for within this time (default 1h)"),
     Flag("delete-untagged", BOOL, "Manifests that no tag leads to are garbage"),

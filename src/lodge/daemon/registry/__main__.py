@@ -47,6 +47,7 @@ async def _live(given: argparse.Namespace) -> None:
     assembly = Assembly(given)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end.set)
+    loop.add_signal_handler(signal.SIGHUP, assembly.reload)
     loop.add_signal_handler(signal.SIGUSR1, assembly.collect_now)
     await assembly.open()
     gc.collect()

@@ -20,6 +20,7 @@ from lodge.registry.directory import Directory
 from lodge.registry.service import Library, Rules, Service, Upstream
 
 _log = logging.getLogger("lodge.registry")
+_IDLE = 300.0
 DEFAULT_ADDRESS = "127.0.0.1:5000"
 
 
@@ -31,12 +32,19 @@ class Assembly:
         self._tls = tls_context(given)
         gate = make_gate(given)
         self.directory = None if given.store else Directory(given.directory)
-        rules = Rules(read_only=given.read_only, delete=not given.no_delete, blob_limit=given.max_blob_size)
+        rules = Rules(
+            read_only=given.read_only,
+            delete=not given.no_delete,
+            blob_limit=given.max_blob_size,
+            uploads_at_once=given.max_uploads,
+        )
         self.service = Service(self._library(), gate, rules, directory=self.directory)
         if given.proxy:
             self.service.upstream = self._upstream()
-        limits = Limits(body_buffer=2 << 20, write_buffer=1 << 20)
-        self.server = Server(App(self.service).handle, banner=BANNER, limits=limits)
+        limits = Limits(body_buffer=512 << 10, write_buffer=1 << 20, idle_seconds=_IDLE)
+        self.server = Server(
+            App(self.service, access_log=given.access_log).handle, banner=BANNER, limits=limits
+        )
         self._collecting: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
 
@@ -76,6 +84,15 @@ class Assembly:
             raise
         if self.directory is not None and not self.service.rules.read_only:
             self._collecting = asyncio.get_running_loop().create_task(self._collect())
+
+    def reload(self) -> None:
+        """Read the certificate again: connections from now on get the new one."""
+        if self._tls is not None:
+            try:
+                self._tls.load_cert_chain(self._given.tls_cert, self._given.tls_key)
+                _log.info("the certificate was read again")
+            except (OSError, ssl.SSLError) as error:
+                _log.error("the certificate stays as it was: %s", error)
 
     def collect_now(self) -> None:
         """Collect garbage soon."""

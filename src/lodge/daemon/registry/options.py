@@ -44,6 +44,8 @@ def _serve(parser: argparse.ArgumentParser) -> None:
     add("--read-only", action="store_true")
     add("--no-delete", action="store_true")
     add("--max-blob-size", type=int, default=0)
+    add("--max-uploads", type=int, default=256)
+    add("--access-log", action="store_true")
     add("--gc-interval", type=float, default=3600.0)
     add("--gc-grace", type=float, default=3600.0)
     add("--delete-untagged", action="store_true")
