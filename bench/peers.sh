@@ -16,7 +16,8 @@
 # Environment: PEERS (default /tmp/peers), PEERS_SUITE (default sid: the newest packages; trixie works too),
 # PEERS_MIRROR (default: the mirror of this machine's apt), PEERS_NAME (default main: several engines can run
 # side by side, each with its own data, socket and containerd).
-# After `build`, everything is used through $PEERS/bin: docker, crun, runc and podman.
+# After `build`, everything is used through $PEERS/bin: docker, crun, runc and podman;
+# buildx and compose lie in $PEERS/plugins.
 #
 # crun refuses a host whose empty cgroup v2 tree (/sys/fs/cgroup/unified) offers a controller beside v1, so
 # it is run where that mount is out of sight. $PEERS/bin/crun does so by itself, which costs some
@@ -32,6 +33,7 @@ self=$(readlink -f "$0")
 export DOCKER_HOST=unix://$engine/docker.sock
 
 packages=docker.io,docker-cli,containerd,runc,podman,crun,conmon,netavark,catatonit,tini,busybox-static
+packages+=,docker-buildx,docker-compose
 packages+=,golang-github-containers-common,ca-certificates,iptables,patchelf,procps,iproute2,util-linux
 # a Python of the host, bound into the namespace as a container runtime, finds these libraries here
 packages+=,libffi8,libssl3t64,libsqlite3-0,libbz2-1.0,liblzma5,libexpat1,zlib1g,libseccomp2,libuuid1
@@ -81,6 +83,7 @@ build() {
         echo "$packages" > "$root/.complete"
     fi
     native docker crun runc
+    plugins
     wrapper podman enter podman
     wrapper crun legacy "$PEERS/native/crun"
     image_tar
@@ -100,6 +103,12 @@ native() {
         chroot "$root" patchelf --set-interpreter "$loader" --set-rpath "$libraries" /patched
         mv "$root/patched" "$PEERS/native/$name"
     done
+}
+
+# The docker command's plugins, for a folder of its configuration: $PEERS/plugins.
+plugins() {
+    mkdir -p "$PEERS/plugins"
+    cp -Ln "$root"/usr/libexec/docker/cli-plugins/docker-* "$PEERS/plugins/"
 }
 
 wrapper() { # name verb command: a program that is reached through a verb of this script

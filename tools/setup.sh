@@ -52,6 +52,10 @@ system_packages() {
         want procps has ps
         want curl has curl
         want openssl has openssl
+        want nftables has nft
+        want docker-registry has docker-registry
+        want skopeo has skopeo
+        want openssl has openssl
         want docker-registry has docker-registry
         want skopeo has skopeo
     fi

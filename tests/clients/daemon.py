@@ -13,6 +13,8 @@ import time
 from pathlib import Path
 
 PATIENCE = 20.0
+PLUGINS = Path(os.environ.get("PEERS", "/tmp/peers")) / "plugins"
+"""buildx and compose, where bench/peers.sh has brought them."""
 CGROUP = f"lodge-test-{os.getpid()}"
 
 
@@ -37,6 +39,10 @@ class Lodged:
     def start(self, *options: str) -> None:
         """Start it, and wait until it answers."""
         self.root.mkdir(parents=True, exist_ok=True)
+        plugins = self.root / "config" / "cli-plugins"
+        if not plugins.is_symlink() and PLUGINS.is_dir():
+            plugins.parent.mkdir(exist_ok=True)
+            plugins.symlink_to(PLUGINS)
         command = [
             sys.executable, "-m", "lodge.daemon.main", "--config-file", "/dev/null", "-H", self.host,
             "--data-root", str(self.root / "data"), "--exec-root", str(self.root / "exec"),

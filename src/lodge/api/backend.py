@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
+from lodge.engine.build.scratch import Scratch
+from lodge.engine.build.synced import Trees
 from lodge.engine.models import (
     AttachQuery,
     Change,
@@ -289,8 +291,13 @@ class Builds(Protocol):
     """Builds and their cache. Requests and events are those of `lodge.build.contract`."""
 
     @property
-    def scratch(self) -> str:
-        """A directory of this machine for what builds bring."""
+    def scratch(self) -> Scratch:
+        """Directories for what builds bring."""
+        ...
+
+    @property
+    def trees(self) -> Trees:
+        """Trees of clients, kept over builds."""
         ...
 
     async def receive(self, source: Inflow, remote: str, request: BuildRequest) -> BuildContext | None:
@@ -306,9 +313,7 @@ class Builds(Protocol):
         ...
 
     async def cancel(self, id: str) -> None: ...
-    async def prune(
-        self, filters: Filters, *, all: bool = False, keep: int = 0, most: int = 0
-    ) -> Pruned: ...
+    async def prune(self, filters: Filters, *, all: bool = False, keep: int = 0, most: int = 0) -> Pruned: ...
 
 
 class Backend(Protocol):

@@ -7,7 +7,6 @@ routers `grpc` and `session`.
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,6 @@ from lodge.api.buildkit.gateway import Gateway
 from lodge.api.buildkit.jobs import Jobs
 from lodge.api.buildkit.sessions import Session, Sessions
 from lodge.api.buildkit.transport import Line, Reception, serve
-from lodge.engine.build.synced import Trees
 from lodge.errors import InvalidArgument
 
 if TYPE_CHECKING:
@@ -33,7 +31,7 @@ class Door:
 
     def __init__(self, backend: Backend) -> None:
         self._sessions = Sessions()
-        jobs = Jobs(backend, self._sessions, Trees(os.path.join(backend.builds.scratch, "clients")))
+        jobs = Jobs(backend, self._sessions)
         services = [Control(backend, jobs).service(), Gateway(jobs).service()]
         self._reception = Reception(services)
 

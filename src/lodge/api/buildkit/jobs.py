@@ -9,8 +9,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import os
-import shutil
-import tempfile
 import time
 from typing import TYPE_CHECKING
 
@@ -24,7 +22,6 @@ from lodge.api.buildkit.progress import Progress
 from lodge.api.buildkit.protobuf import Message
 from lodge.api.buildkit.sessions import Session, Sessions
 from lodge.build import contract as c
-from lodge.engine.build.synced import Trees
 from lodge.errors import LodgeError, NotFound, Unavailable, Unsupported
 from lodge.spec.reference import Reference
 
@@ -63,10 +60,9 @@ class Job:
 class Jobs:
     """All of them, by the reference that the client chose."""
 
-    def __init__(self, backend: Backend, sessions: Sessions, trees: Trees) -> None:
+    def __init__(self, backend: Backend, sessions: Sessions) -> None:
         self._backend = backend
         self._sessions = sessions
-        self._trees = trees
         self._jobs: dict[str, Job] = {}
 
     def get(self, ref: str) -> Job:
@@ -90,7 +86,7 @@ class Jobs:
         async with asyncio.timeout(_PATIENCE):
             asked = await asyncio.shield(job.asked)
         session = await self._sessions.get(asked["Session"])
-        work = _Work(self._backend, job, session, self._trees, asked)
+        work = _Work(self._backend, job, session, asked)
         try:
             return await work.run(attributes)
         finally:
@@ -100,11 +96,10 @@ class Jobs:
 class _Work:
     """One run of the Dockerfile frontend."""
 
-    def __init__(self, backend: Backend, job: Job, session: Session, trees: Trees, asked: Message) -> None:
+    def __init__(self, backend: Backend, job: Job, session: Session, asked: Message) -> None:
         self._backend = backend
         self._job = job
         self._session = session
-        self._trees = trees
         self._asked = asked
         self._contexts: dict[str, SyncedContext] = {}
         self._progress = Progress()
@@ -114,12 +109,11 @@ class _Work:
         for context in self._contexts.values():
             context.close()
         if self._scratch:
-            # SAFETY: made by this object, below the engine's own directory.
-            shutil.rmtree(self._scratch, ignore_errors=True)
+            self._backend.builds.scratch.drop(self._scratch)
 
     def _tree(self, name: str) -> SyncedContext:
         if name not in self._contexts:
-            self._contexts[name] = SyncedContext(self._session, name, self._trees)
+            self._contexts[name] = SyncedContext(self._session, name, self._backend.builds.trees)
         return self._contexts[name]
 
     async def run(self, attributes: dict[str, str]) -> dict[str, bytes]:
@@ -177,7 +171,7 @@ class _Work:
 
     def _make_scratch(self) -> str:
         if not self._scratch:
-            self._scratch = tempfile.mkdtemp(prefix="client-", dir=self._trees.root)
+            self._scratch = self._backend.builds.scratch.make("client")
         return self._scratch
 
     async def _outputs(self, request: BuildRequest, exporters: list[Message]) -> Sink | None:

@@ -28,6 +28,8 @@ from lodge.engine.build.contexts import DirectoryContext, open_download, unpack
 from lodge.engine.build.exporting import Exporter, Made
 from lodge.engine.build.fetching import Fetcher, Silence
 from lodge.engine.build.memory import Memory, Record, choose
+from lodge.engine.build.scratch import Scratch
+from lodge.engine.build.synced import Trees
 from lodge.engine.build.worker import BuildWorker, Hands
 from lodge.engine.images.facade import Images
 from lodge.engine.models import Pruned
@@ -52,11 +54,9 @@ class Builds:
         self._hands = Hands(parts, memory, attachments)
         self._workshop = Workshop(memory)
         self._running: dict[str, asyncio.Task[None]] = {}
-
-    @property
-    def scratch(self) -> str:
-        """Where contexts are unpacked."""
-        return os.path.join(self._parts.settings.data_root, "build", "scratch")
+        place = os.path.join(parts.settings.data_root, "build", "scratch")
+        self.scratch = Scratch(place, parts.store.trash)
+        self.trees = Trees(os.path.join(parts.settings.data_root, "build", "trees"))
 
     async def build(self, request: c.BuildRequest, id: str = "") -> AsyncIterator[c.BuildEvent]:
         """Build. The last event is Built; StepFailed, DockerfileError and the other kinds are raised."""
@@ -68,7 +68,9 @@ class Builds:
             queue.put_nowait(c.Data(at=time.time_ns(), data=piece))
 
         request.sink = request.sink or deliver
-        build = _Build(self._parts, self._images, self._hands, self._workshop, request, queue.put_nowait)
+        build = _Build(
+            self._parts, self._images, self._hands, self._workshop, request, queue.put_nowait, self.scratch
+        )
 
         async def work() -> None:
             try:
@@ -113,7 +115,7 @@ class Builds:
             tree = await fetcher.fetch(Fetch(url=remote, name="context"), Silence())
             directory = await call(open_download, os.path.join(tree.directory, "context"), self.scratch)
             fetcher.close()
-        request.context = DirectoryContext(self._parts.bridge, directory, own=True)
+        request.context = DirectoryContext(self._parts.bridge, directory, own=self.scratch)
         return request.context
 
     async def cancel(self, id: str) -> None:
@@ -164,6 +166,7 @@ class _Build:
         workshop: Workshop,
         request: c.BuildRequest,
         tell: c.Tell,
+        scratch: Scratch,
     ) -> None:
         self._parts = parts
         self._images = images
@@ -172,7 +175,7 @@ class _Build:
         self._request = request
         self._tell = tell
         self._bases = Bases(parts, images, request.credentials, request.login)
-        self._fetcher = Fetcher(parts.bridge, os.path.join(parts.settings.data_root, "build", "scratch"))
+        self._fetcher = Fetcher(parts.bridge, scratch)
         self._lint = Lint()
         self._told: set[object] = set()
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 
 from lodge.archive.compression import inflate
 from lodge.archive.extract import Options, extract
@@ -12,6 +10,7 @@ from lodge.archive.source import Readable, Source
 from lodge.build.contract import Wanted
 from lodge.engine.bridge import Bridge
 from lodge.engine.build.fetching import Fetcher
+from lodge.engine.build.scratch import Scratch
 from lodge.errors import Corrupt, Exhausted, InvalidArgument
 from lodge.kernel.paths import open_in_root
 
@@ -20,10 +19,10 @@ _LARGEST_TEXT = 2 << 20
 
 
 class DirectoryContext:
-    """A directory as it is. `own` removes it at the end. Fulfils build.contract.Context."""
+    """A directory as it is; `own` is where it was made for this build. Fulfils build.contract.Context."""
 
     def __init__(
-        self, bridge: Bridge, directory: str, *, own: bool = False, fetcher: Fetcher | None = None
+        self, bridge: Bridge, directory: str, *, own: Scratch | None = None, fetcher: Fetcher | None = None
     ) -> None:
         self._bridge = bridge
         self.directory = directory
@@ -43,9 +42,8 @@ class DirectoryContext:
         """Remove it if it was made for the build. Idempotent."""
         if self._fetcher is not None:
             self._fetcher.close()
-        if self._own:
-            # SAFETY: a directory that was made for this build below the engine's own root.
-            shutil.rmtree(self.directory, ignore_errors=True)
+        if self._own is not None:
+            self._own.drop(self.directory)
 
 
 def read_inside(directory: str, name: str, limit: int) -> bytes | None:
@@ -66,15 +64,13 @@ def read_inside(directory: str, name: str, limit: int) -> bytes | None:
     return data
 
 
-def unpack(stream: Readable, parent: str) -> str:
+def unpack(stream: Readable, scratch: Scratch) -> str:
     """Unpack a context's tar, compressed or not, into a new directory; owners become root, as Docker has it.
 
     Device nodes are left out. Raises Corrupt for what is no archive, or tries to leave.
     """
-    os.makedirs(parent, 0o700, exist_ok=True)
-    directory = tempfile.mkdtemp(prefix="context-", dir=parent)
+    directory = scratch.make("context")
     try:
-        os.chmod(directory, 0o755)
         root = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             source = Source(stream)
@@ -85,22 +81,22 @@ def unpack(stream: Readable, parent: str) -> str:
         finally:
             os.close(root)
     except BaseException:
-        shutil.rmtree(directory, ignore_errors=True)
+        scratch.drop(directory)
         raise
     return directory
 
 
-def open_download(path: str, parent: str) -> str:
+def open_download(path: str, scratch: Scratch) -> str:
     """What was fetched as a context: an archive, or else the text of a Dockerfile."""
     with open(path, "rb", buffering=0) as file:
         try:
-            return unpack(file, parent)
+            return unpack(file, scratch)
         except Corrupt:
             file.seek(0)
             data = file.read(_LARGEST_TEXT + 1)
     if len(data) > _LARGEST_TEXT or b"\0" in data:
         raise InvalidArgument("the address holds neither an archive nor a Dockerfile")
-    directory = tempfile.mkdtemp(prefix="context-", dir=parent)
+    directory = scratch.make("context")
     with open(os.path.join(directory, "Dockerfile"), "wb") as made:
         made.write(data)
     return directory

@@ -11,13 +11,13 @@ import email.utils
 import hashlib
 import os
 import shutil
-import tempfile
 from collections.abc import Sequence
 
 from lodge.build.giturl import GitAddress, parse_git_url
 from lodge.build.graph import Fetch, Git, Tree
 from lodge.build.worker import Progress
 from lodge.engine.bridge import Bridge
+from lodge.engine.build.scratch import Scratch
 from lodge.errors import Corrupt, InvalidArgument, NotFound, Unavailable, Unsupported
 
 _PIECE = 1 << 18
@@ -49,7 +49,7 @@ class Silence:
 class Fetcher:
     """For one build; what it made goes with `close`."""
 
-    def __init__(self, bridge: Bridge, scratch: str) -> None:
+    def __init__(self, bridge: Bridge, scratch: Scratch) -> None:
         self._bridge = bridge
         self._scratch = scratch
         self._made: list[str] = []
@@ -57,14 +57,11 @@ class Fetcher:
     def close(self) -> None:
         """Remove everything. Idempotent."""
         for path in self._made:
-            # SAFETY: directories made by `_directory` below the engine's own root.
-            shutil.rmtree(path, ignore_errors=True)
+            self._scratch.drop(path)
         self._made = []
 
     def _directory(self) -> str:
-        os.makedirs(self._scratch, 0o700, exist_ok=True)
-        path = tempfile.mkdtemp(prefix="fetch-", dir=self._scratch)
-        os.chmod(path, 0o755)
+        path = self._scratch.make("fetch")
         self._made.append(path)
         return path
 
