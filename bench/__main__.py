@@ -30,6 +30,9 @@ ORDER = (
     "pull-large",
     "pull-again",
     "names",
+    "network-run",
+    "network-throughput",
+    "network-churn",
     "logs",
     "used",
 )

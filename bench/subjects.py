@@ -132,9 +132,9 @@ def docker() -> Iterator[Engine]:
         subprocess.run([SCRIPT, "stop"], check=False, env=environment)
 
 
-def start_lodged(root: Path) -> subprocess.Popen[bytes]:
-    """Start the daemon on `root` and return when it answers."""
-    program = Path(sys.executable).parent / "lodged"
+def start_lodged(root: Path, program: Path | None = None) -> subprocess.Popen[bytes]:
+    """Start the daemon (or a `program` that becomes it) on `root` and return when it answers."""
+    program = program or Path(sys.executable).parent / "lodged"
     socket = root / "exec" / "lodge.sock"
     with open(root / "lodged.log", "ab") as log:
         process = subprocess.Popen(
@@ -164,11 +164,11 @@ def start_lodged(root: Path) -> subprocess.Popen[bytes]:
 
 
 @contextlib.contextmanager
-def lodge(root: Path) -> Iterator[Engine]:
-    """Lodge with a root of its own and busybox in it."""
+def lodge(root: Path, program: Path | None = None) -> Iterator[Engine]:
+    """Lodge with a root of its own and busybox in it; `program` as in `start_lodged`."""
     root.mkdir(parents=True)
     before = set(everything())
-    process = start_lodged(root)
+    process = start_lodged(root, program)
     socket = root / "exec" / "lodge.sock"
     engine = Engine(
         "lodge",

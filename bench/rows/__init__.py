@@ -7,6 +7,7 @@ from bench.rows import logs as logs
 from bench.rows import many as many
 from bench.rows import memory as memory
 from bench.rows import names as names
+from bench.rows import networks as networks
 from bench.rows import registry as registry
 from bench.rows import registry_server as registry_server
 from bench.rows import restart as restart
