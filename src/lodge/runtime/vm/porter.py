@@ -118,6 +118,8 @@ class Porter:
             self._outgoing.clear()
 
     def _exchange(self) -> None:
+        if not self._alive:
+            return
         self._write()
         try:
             data = self._agent.recv(_CHUNK)
@@ -164,7 +166,9 @@ class Porter:
             self._send(Frame(Kind.NAME_ANSWER, 0, payload))
 
     def _read_console(self) -> None:
-        assert self._console is not None
+        # The end of the machine, noticed in the same round, has read and closed it already.
+        if self._console is None:
+            return
         try:
             data = self._console.recv(_CHUNK)
         except BlockingIOError:
