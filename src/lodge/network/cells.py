@@ -9,6 +9,8 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 
+from msgspec import structs
+
 from lodge.errors import NotFound
 from lodge.kernel.netlink import links
 from lodge.network import host, ports, settings
@@ -179,30 +181,34 @@ class Cells:
         found = self.interfaces.facts(cell, self.all())
         found += ports.openings(cell.bindings)
         for version in (4, 6):
-            endpoint = cell.holder(version)
-            if endpoint is not None and self._networks[endpoint.network].driver in _BRIDGED:
+            endpoint = self._bridged(cell.holder(version))
+            if endpoint is not None:
                 options = settings.bridge(self._networks[endpoint.network])
                 if (options.mode4 if version == 4 else options.mode6) == "routed" or options.trusted:
                     found += ports.direct(cell.sandbox.ports, endpoint, version)
         return found
 
     def bindings(self, sandbox: Sandbox) -> list[Binding]:
-        """What a sandbox's ports mean on this host."""
+        """What a sandbox's ports mean on this host: they lead to the endpoints with the default routes."""
         cell = Cell(sandbox)
-        endpoint4, endpoint6 = cell.holder(4), cell.holder(6)
-        endpoint = endpoint4 or endpoint6
-        if endpoint is None or not sandbox.ports:
+        holder4, holder6 = self._bridged(cell.holder(4)), self._bridged(cell.holder(6))
+        networks = [self._networks[one.network] for one in (holder4, holder6) if one is not None]
+        if not networks or not sandbox.ports:
             return []
-        network = self._networks[endpoint.network]
-        if network.driver not in _BRIDGED:
-            return []
-        options = settings.bridge(network)
+        options = settings.bridge(networks[0])
+        options = structs.replace(options, mode6=settings.bridge(networks[-1]).mode6)
         wanted = self._settings
         by_kernel = wanted.firewall and (options.publish or wanted.publish) == "kernel"
         return ports.plan(
-            sandbox.ports, endpoint4, endpoint6, options,
+            sandbox.ports, holder4, holder6, options,
             proxy=wanted.proxy or not by_kernel, kernel=by_kernel, ipv6_host=host.has_ipv6(),
         )  # fmt: skip
+
+    def _bridged(self, endpoint: Endpoint | None) -> Endpoint | None:
+        """The endpoint, if it is on a bridge: elsewhere nothing is published."""
+        if endpoint is None or self._networks[endpoint.network].driver not in _BRIDGED:
+            return None
+        return endpoint
 
     def mend(self, network: Network) -> None:
         """A network whose links somebody has deleted is made again, and its guests are put back."""

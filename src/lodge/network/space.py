@@ -44,7 +44,11 @@ class Space:
                 os.close(fd)
                 raise
         space = cls(fd, sock, ipv6=ipv6)
-        sock.do(links.change("lo", up=True))
+        try:
+            sock.do(links.change("lo", up=True))
+        except BaseException:
+            space.close()
+            raise
         return space
 
     @classmethod
@@ -63,7 +67,7 @@ class Space:
 
     @classmethod
     def foreign(cls, pid: int) -> Space:
-        """As `of`, for what changes it; Internal when it is the caller's own: a container's does not belong."""
+        """As `of`, for what changes it; Internal when it is the caller's own."""
         space = cls.of(pid)
         here = netspaces.current()
         try:

@@ -57,11 +57,11 @@ class BridgeDriver:
             try:
                 link = self._find(network) or self._make(network, options)
                 self._configure(network, options, link)
+                if not network.internal and self._settings.forward:
+                    host.forward(ipv4=network.ipv4, ipv6=network.ipv6)
             except OSError as error:
                 raise Conflict(f"can't make the bridge {network.link}: {error.strerror}") from error
             self._index[network.id] = link.ifindex
-        if not network.internal and self._settings.forward:
-            host.forward(ipv4=network.ipv4, ipv6=network.ipv6)
         return [self._side(network, options, link.ifindex)]
 
     def remove(self, network: Network) -> None:
