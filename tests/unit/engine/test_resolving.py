@@ -1,6 +1,6 @@
 """resolv.conf as Docker writes it."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lodge.engine.planning import resolving
@@ -142,6 +142,7 @@ def test_nobody_to_ask() -> None:
     assert made.upstreams == []
 
 
+@settings(deadline=None)
 @given(st.text(), st.booleans())
 def test_nothing_in_the_hosts_file_breaks_a_start(host: str, ipv6: bool) -> None:
     for made in (legacy(host, ipv6=ipv6), internal(host)):

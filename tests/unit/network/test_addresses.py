@@ -2,7 +2,7 @@ import ipaddress
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
@@ -289,6 +289,7 @@ def test_the_last_of_a_large_subnet_is_found_in_time() -> None:
 blocks = st.builds(ranges.block_at, st.just(4), st.integers(0, 2**32 - 1), st.integers(10, 30))
 
 
+@settings(deadline=None)
 @given(blocks, st.integers(0, 8), st.lists(blocks, max_size=12))
 def test_a_chosen_subnet_is_the_first_that_overlaps_nothing(
     base: ranges.Block, longer: int, used: list[ranges.Block]
@@ -305,6 +306,7 @@ def test_a_chosen_subnet_is_the_first_that_overlaps_nothing(
         assert found == first
 
 
+@settings(deadline=None)
 @given(st.ip_addresses())
 def test_addresses_are_read_as_they_are_written(
     address: ipaddress.IPv4Address | ipaddress.IPv6Address,
@@ -314,6 +316,7 @@ def test_addresses_are_read_as_they_are_written(
     assert ranges.address_text(number, version) == str(mapped or address)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=20))
 def test_no_text_breaks_the_reader(text: str) -> None:
     try:
@@ -372,6 +375,7 @@ class Holders(RuleBasedStateMachine):
 
 
 TestHolders = Holders.TestCase
+TestHolders.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
 
 
 def test_default_pools_are_dockers() -> None:

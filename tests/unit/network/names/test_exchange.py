@@ -1,4 +1,4 @@
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lodge.network.names.exchange import Exchange, Verdict, servers
@@ -78,6 +78,7 @@ def test_who_may_be_asked() -> None:
     assert servers(View(upstreams=(ONE, inside), external=False)) == [inside]
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200), st.booleans())
 def test_nothing_said_breaks_the_judge(noise: bytes, numbered: bool) -> None:
     one = exchange()

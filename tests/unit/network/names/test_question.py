@@ -1,7 +1,7 @@
 import struct
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lodge.network.names.question import FORMERR, NOTIMP, Malformed, is_query, read_name, read_question
@@ -12,6 +12,7 @@ names = st.lists(
 ).map(".".join).filter(lambda name: len(name) < 254)  # fmt: skip
 
 
+@settings(deadline=None)
 @given(names, st.integers(0, 65535), st.none() | st.integers(0, 65535))
 def test_what_is_asked_is_read(name: str, kind: int, edns: int | None) -> None:
     message = dns.query(name, kind, edns=edns)
@@ -64,6 +65,7 @@ def test_the_longest_name() -> None:
         read_name(dns.labels(name + "a"), 0)
 
 
+@settings(deadline=None)
 @given(st.binary(min_size=12, max_size=300))
 def test_no_bytes_break_the_reader(message: bytes) -> None:
     try:
