@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from typing import Protocol, Self
 
 from lodge.spec.descriptor import Descriptor
@@ -42,6 +44,9 @@ class Arrival(Protocol):
 class Reception(Protocol):
     """Where images arrive."""
 
+    def together(self, blobs: Iterable[Digest], chains: Iterable[Digest], /) -> AbstractContextManager[None]:
+        """Say for a block what is about to come."""
+
     def has_blob(self, digest: Digest, /) -> bool:
         """Whether a blob is here, whole."""
 
@@ -60,8 +65,8 @@ class Reception(Protocol):
     def unpack(self, descriptor: Descriptor, /) -> Unpacked:
         """Unpack a layer whose blob is here."""
 
-    def name(self, name: str, target: Descriptor, /) -> None:
-        """Give an image a canonical name."""
+    def name(self, names: Iterable[str], target: Descriptor, /) -> None:
+        """Give an image canonical names."""
 
     def named(self, name: str, /) -> Descriptor | None:
         """Return what a name refers to now."""

@@ -24,7 +24,7 @@ from lodge.distribution.transfers import Inbox, Transfer, Transfers
 from lodge.errors import Corrupt, NotFound
 from lodge.spec.descriptor import Descriptor
 from lodge.spec.digest import Digest
-from lodge.spec.image import CONFIG_CAP, LAYERS_CAP, ImageConfig, Manifest, chain_ids
+from lodge.spec.image import CONFIG_CAP, LAYERS_CAP, MANIFEST_CAP, ImageConfig, Manifest, chain_ids
 from lodge.spec.platform import Platform, host
 from lodge.spec.reference import Reference
 
@@ -73,7 +73,7 @@ class Puller:
         """
         wanted = reference.digest or reference.tag or ""
         try:
-            top = places.manifest(wanted)
+            top = self._top(reference, places, wanted)
         except answers.RegistryError as error:
             raise explained(error, reference) from error
         check_top(top.descriptor, reference.familiar())
@@ -83,17 +83,26 @@ class Puller:
         chosen = self._choose(top, places, platform, every=every_platform)
         config = Digest(chosen[0].manifest().config.digest)
         for manifest in chosen:
-            self._bring(manifest, places, tell, abort, platform if not top.descriptor.is_index else None)
-        self._reception.put(top.data, top.descriptor.id)
+            self._bring(manifest, top, places, tell, abort, None if top.descriptor.is_index else platform)
         return self._name(reference, top.descriptor.plain(), config)
+
+    def _top(self, reference: Reference, places: Places, wanted: str) -> RemoteManifest:
+        """Return what the name means now. Where that is here already, only its digest is asked for.
+
+        Registries count the manifests that somebody fetches, and not such questions.
+        """
+        known = self._reception.named(str(reference))
+        if known is not None and self._reception.has_blob(known.id):
+            told = places.resolve(wanted)
+            if told is not None and told.digest == known.digest:
+                return RemoteManifest(known.plain(), self._reception.read(known.id, MANIFEST_CAP))
+        return places.manifest(wanted)
 
     def _name(self, reference: Reference, target: Descriptor, config: Digest) -> Pulled:
         by_digest = str(reference.with_digest(target.id))
         name = by_digest if reference.digest else str(reference)
         before = self._reception.named(name)
-        self._reception.name(by_digest, target)
-        if not reference.digest:
-            self._reception.name(name, target)
+        self._reception.name({by_digest, name}, target)
         return Pulled(
             target=target, config_digest=config, fresh=before is None or before.digest != target.digest
         )
@@ -119,9 +128,15 @@ class Puller:
         return [fetch(entry) for entry in chosen]
 
     def _bring(
-        self, remote: RemoteManifest, places: Places, tell: Tell, abort: Abort, platform: Platform | None
+        self,
+        remote: RemoteManifest,
+        top: RemoteManifest,
+        places: Places,
+        tell: Tell,
+        abort: Abort,
+        platform: Platform | None,
     ) -> None:
-        """Bring everything that one manifest names."""
+        """Bring everything that one manifest names, itself, and what it was found in."""
         manifest = remote.manifest()
         check_manifest(manifest)
         config = self._config(manifest, places)
@@ -130,10 +145,15 @@ class Puller:
                 f"image was found but its platform ({config.platform}) does not match the specified platform "
                 f"({platform})"
             )
-        with _Layers(self._reception, self._transfers, manifest, config, tell, abort) as layers:
+        blobs = (*(layer.id for layer in manifest.layers), remote.descriptor.id, top.descriptor.id)
+        with (
+            self._reception.together(blobs, chain_ids(config.rootfs.diff_ids)),
+            _Layers(self._reception, self._transfers, manifest, config, tell, abort) as layers,
+        ):
             layers.begin(places, self._registries.settings.max_attempts)
             layers.finish()
-        self._reception.put(remote.data, remote.descriptor.id)
+            for each in (remote, top):
+                self._reception.put(each.data, each.descriptor.id)
 
     def _config(self, manifest: Manifest, places: Places) -> ImageConfig:
         wanted = manifest.config

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from lodge.kernel.syncfs import syncfs
 
@@ -69,6 +71,7 @@ class Durability:
         self._lock = threading.Lock()
         self._wake = threading.Condition(self._lock)
         self._pending: set[str] = set()
+        self._together: Counter[str] = Counter()
         self._thread: threading.Thread | None = None
         self._closed = False
 
@@ -96,19 +99,44 @@ class Durability:
 
         Must come before the rename. One call for many names costs one sync.
         """
-        names = list(names)
+        with self._lock:
+            names = [name for name in names if name not in self._together]
         if not names:
             return
         for name in names:
-            path = os.path.join(self._directory, f"{self._boot}.{name}")
-            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            os.close(os.open(self._marker(name), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
         sync_directory(self._directory)
+
+    def _marker(self, name: str) -> str:
+        return os.path.join(self._directory, f"{self._boot}.{name}")
+
+    @contextmanager
+    def together(self, names: Iterable[str]) -> Iterator[None]:
+        """Announce things for a block, which places some or all of them: one sync before it, one after.
+
+        A sync in the middle of a large transfer would wait for all its bytes, and all would wait for it.
+        """
+        names = set(names)
+        self.announce(names)
+        with self._lock:
+            self._together.update(names)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._together.subtract(names)
+                over = {name for name in names if self._together[name] <= 0}
+                for name in over:
+                    del self._together[name]
+            self.placed(over)
 
     def placed(self, names: Iterable[str]) -> None:
         """Say that things announced are in place, so that the next sync covers them."""
         with self._lock:
-            self._pending.update(names)
-            self._start()
+            now = set(names) - self._together.keys()
+            if now:
+                self._pending |= now
+                self._start()
 
     def settle(self) -> None:
         """Sync now, in this thread, and clear the markers of all that was placed before the call."""
@@ -150,8 +178,11 @@ class Durability:
             raise
         finally:
             os.close(fd)
+        with self._lock:
+            # One that is being placed anew needs its marker still.
+            names = names - self._together.keys()
         for name in names:
             try:
-                os.unlink(os.path.join(self._directory, f"{self._boot}.{name}"))
+                os.unlink(self._marker(name))
             except FileNotFoundError:
                 pass

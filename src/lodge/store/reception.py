@@ -8,8 +8,9 @@ and for the unpacking together. Whole archives are next door, in `archives.load`
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from typing import Self
 
 from lodge.archive.compression import inflate
@@ -19,9 +20,9 @@ from lodge.archive.verified import HashingReader
 from lodge.errors import Corrupt, Exhausted, LodgeError
 from lodge.spec.descriptor import Descriptor
 from lodge.spec.digest import Digest, hasher
-from lodge.store.content import Content
+from lodge.store.content import Content, blob_marker
 from lodge.store.images import Images
-from lodge.store.layers import Layers, Staged
+from lodge.store.layers import Layers, Staged, layer_marker
 from lodge.store.references import References
 from lodge.store.space import disk_full_is_exhausted
 
@@ -36,6 +37,12 @@ class Reception:
         self._layers = layers
         self._images = images
         self._references = references
+
+    def together(self, blobs: Iterable[Digest], chains: Iterable[Digest]) -> AbstractContextManager[None]:
+        """Say for a block what is about to come: it is made durable at once, at the block's end."""
+        names = [blob_marker(digest) for digest in blobs if not self._content.exists(digest)]
+        names += [layer_marker(chain) for chain in chains if not self._layers.exists(chain)]
+        return self._content.durability.together(names)
 
     def has_blob(self, digest: Digest) -> bool:
         """Whether a blob is here, whole."""
@@ -78,9 +85,9 @@ class Reception:
             raise
         return Unpacked(self._layers, staged, hashing.digest())
 
-    def name(self, name: str, target: Descriptor) -> None:
-        """Give an image a name, as `docker tag` does: what had it before keeps its digest as a name."""
-        self._references.assign(name, target)
+    def name(self, names: Iterable[str], target: Descriptor) -> None:
+        """Give an image names, as `docker tag` does: what had one before keeps its digest as a name."""
+        self._references.assign(names, target)
 
     def named(self, name: str) -> Descriptor | None:
         """Return what a name refers to now."""

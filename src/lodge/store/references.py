@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import os
 import threading
+from collections.abc import Iterable
 
 import msgspec
 
@@ -65,21 +66,25 @@ class References:
             if self._names.get(name) != descriptor:
                 self._replace({**self._names, name: descriptor})
 
-    def assign(self, name: str, descriptor: Descriptor) -> None:
-        """Let a name refer to an image as `docker tag` does: no image is lost by it.
+    def assign(self, name: str | Iterable[str], descriptor: Descriptor) -> None:
+        """Let a name, or several, refer to an image as `docker tag` does: no image is lost by it.
 
-        What the name referred to keeps its digest as a name when it has no other; the image that gets the
-        name needs its bare digest no more. Idempotent.
+        What a name referred to keeps its digest as a name when it has no other; the image that gets the
+        name needs its bare digest no more. Idempotent; all names change at once.
         """
-        _check(name, descriptor)
+        wanted = [name] if isinstance(name, str) else list(name)
+        for each in wanted:
+            _check(each, descriptor)
         with self._leases.lock, self._lock:
             self._leases.touch(descriptor.digest)
-            old = self._names.get(name)
-            names = {**self._names, name: descriptor}
-            if name != descriptor.digest:
-                names.pop(descriptor.digest, None)
-            if old is not None and all(each.digest != old.digest for each in names.values()):
-                names[old.digest] = old
+            names = dict(self._names)
+            for each in wanted:
+                old = names.get(each)
+                names[each] = descriptor
+                if each != descriptor.digest:
+                    names.pop(descriptor.digest, None)
+                if old is not None and all(other.digest != old.digest for other in names.values()):
+                    names[old.digest] = old
             if names != self._names:
                 self._replace(names)
 

@@ -77,3 +77,23 @@ def test_a_disk_that_refuses_keeps_the_markers(tmp_path: Path, monkeypatch: pyte
     made.settle()
     assert os.listdir(tmp_path) == []
     made.close()
+
+
+def test_things_that_come_together_are_marked_and_synced_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    syncs: list[str] = []
+    monkeypatch.setattr(durability, "sync_directory", syncs.append)
+    monkeypatch.setattr(Durability, "_start", lambda self: None)
+    made = Durability(str(tmp_path))
+    with made.together(["a", "b"]):
+        assert len(os.listdir(tmp_path)) == 2
+        for name in ("a", "b", "c"):
+            made.announce([name])
+            made.placed([name])
+        made.settle()
+        assert sorted(name.partition(".")[2] for name in os.listdir(tmp_path)) == ["a", "b"]
+    assert len(syncs) == 2
+    made.settle()
+    assert os.listdir(tmp_path) == []
+    made.close()
