@@ -75,7 +75,14 @@ def _pair(town: Town) -> Iterator[tuple[int, int, str]]:
     try:
         for _ in range(2):
             ports = {} if made else {"5201/tcp": [{"HostPort": "15201"}]}
-            made.append(client.create(["sleep", "3600"], NetworkMode="bridge", PortBindings=ports))
+            # Docker publishes only what is exposed too.
+            body = {
+                "Image": "busybox",
+                "Cmd": ["sleep", "3600"],
+                "ExposedPorts": {port: {} for port in ports},
+                "HostConfig": {"NetworkMode": "bridge", "PortBindings": ports},
+            }
+            made.append(client.call("POST", "/containers/create", body)["Id"])
             client.start(made[-1])
         shown = [client.call("GET", f"/containers/{one}/json") for one in made]
         address = shown[0]["NetworkSettings"]["Networks"]["bridge"]["IPAddress"]
