@@ -10,9 +10,8 @@ import asyncio
 import os
 import posixpath
 import shutil
-import tempfile
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from typing import TYPE_CHECKING, TypeAlias, TypedDict
 
 from msgspec import Struct
@@ -95,12 +94,12 @@ async def build(
     )
     directory, own = await _directory(core, context)
     if directory:
-        request.context = DirectoryContext(core.parts.bridge, directory, own=own)
+        request.context = DirectoryContext(core.parts.bridge, directory)
     try:
         return await _follow(core, request, watch)
     finally:
         if own:
-            await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
+            core.builds.scratch.drop(directory)
 
 
 async def _follow(core: Core, request: BuildRequest, watch: Watch | None) -> BuildResult:
@@ -157,9 +156,7 @@ async def _directory(core: Core, context: Context) -> tuple[str, bool]:
         import io
 
         return await core.parts.bridge.call(unpack, io.BytesIO(context), scratch), True
-    os.makedirs(scratch, 0o700, exist_ok=True)
-    directory = tempfile.mkdtemp(prefix="context-", dir=scratch)
-    os.chmod(directory, 0o755)
+    directory = scratch.make("context")
     try:
         if isinstance(context, AsyncIterable):
             async for name, content in context:
@@ -168,8 +165,7 @@ async def _directory(core: Core, context: Context) -> tuple[str, bool]:
             pairs = context.items() if isinstance(context, Mapping) else context
             await asyncio.to_thread(_write_all, directory, pairs)
     except BaseException:
-        with suppress(OSError):
-            shutil.rmtree(directory, ignore_errors=True)
+        scratch.drop(directory)
         raise
     return directory, True
 
