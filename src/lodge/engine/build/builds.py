@@ -27,7 +27,7 @@ from lodge.engine.build.bases import Bases
 from lodge.engine.build.contexts import DirectoryContext, open_download, unpack
 from lodge.engine.build.exporting import Exporter, Made
 from lodge.engine.build.fetching import Fetcher, Silence
-from lodge.engine.build.memory import Memory, Record, choose
+from lodge.engine.build.memory import Memory, Record, choose, overdue
 from lodge.engine.build.scratch import Scratch
 from lodge.engine.build.synced import Trees
 from lodge.engine.build.worker import BuildWorker, Hands
@@ -41,6 +41,9 @@ from lodge.wire.ignore import read_ignore_file
 
 _LARGEST_DOCKERFILE = 2 << 20
 _AHEAD = 16
+_LEAST_CACHE = 2 << 30
+_SHARE_OF_DISK = 10
+_OLDEST = 60 * 24 * 3600
 _PAUSE = 0.005
 
 
@@ -95,6 +98,18 @@ class Builds:
             task.cancel()
             with suppress(BaseException):
                 await asyncio.shield(asyncio.wait([task]))
+            if not self._running:
+                self._tidy()
+
+    def _tidy(self) -> None:
+        """Keep the cache within its limits, in the background; nobody waits for it."""
+        parts = self._parts
+        disk = os.statvfs(parts.settings.data_root)
+        most = max(_LEAST_CACHE, disk.f_blocks * disk.f_frsize // _SHARE_OF_DISK)
+        going = overdue(self.records(), most=most, age=_OLDEST)
+        if going:
+            self._memory.forget([each.key for each in going])
+            parts.bridge.spawn(parts.store.collect)
 
     async def receive(
         self, source: Readable, remote: str, request: c.BuildRequest

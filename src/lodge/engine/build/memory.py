@@ -35,6 +35,7 @@ _FILTERS = (
     "immutable",
 )
 _BATCH = 64
+_SECOND = 10**9
 
 
 class Record(Struct, kw_only=True):
@@ -165,6 +166,25 @@ def choose(
             break
         going.append(each)
         total -= each.size
+    return going
+
+
+def overdue(records: list[Record], *, most: int, age: int) -> list[Record]:
+    """What goes by itself: entries unused for `age` seconds, and the longest unused beyond `most` bytes.
+
+    What images share costs nothing and doesn't count.
+    """
+    now = time.time_ns()
+    own = sorted((each for each in records if not each.in_use), key=lambda each: each.used_at)
+    going = [each for each in own if now - each.used_at > age * _SECOND]
+    gone = {each.key for each in going}
+    total = sum(each.size for each in records if not each.shared and each.key not in gone)
+    for each in own:
+        if total <= most:
+            break
+        if each.key not in gone and not each.shared:
+            going.append(each)
+            total -= each.size
     return going
 
 
