@@ -25,7 +25,6 @@ from lodge.kernel.process import close_range, set_pdeathsig, set_title
 from lodge.runtime.files.worker import become_worker
 from lodge.runtime.jobs import CONTROL_FD, FILES, MONITOR, READY, Settings
 from lodge.runtime.monitor.birth import Birth, ignore_signals
-from lodge.runtime.monitor.cell import Cell
 from lodge.runtime.monitor.wings import Wings
 from lodge.runtime.rehearsal import rehearse
 
@@ -107,7 +106,7 @@ def _wait_and_work(control: socket.socket, taken: int, wings: Wings) -> NoReturn
             os._exit(0)
         os.write(taken, b"t")
         control.close()
-        _work(job, fds, birth, cell)
+        _work(job, fds, birth)
     except Exception:
         # For whoever reads the daemon's standard error; a monitor has none any more.
         sys.excepthook(*sys.exc_info())
@@ -115,13 +114,12 @@ def _wait_and_work(control: socket.socket, taken: int, wings: Wings) -> NoReturn
         os._exit(1)
 
 
-def _work(job: bytes, fds: list[int], birth: Birth, cell: Cell | None) -> None:
+def _work(job: bytes, fds: list[int], birth: Birth) -> None:
     if len(fds) != 1:
         return
     sock = socket.socket(fileno=fds[0])
     if job == MONITOR:
         birth.become_monitor(sock)
-    if cell is not None:
-        cell.dismiss()
     if job == FILES:
+        # The cell that nobody needs ends with this process; to end it now would take time.
         become_worker(sock)

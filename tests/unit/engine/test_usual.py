@@ -23,11 +23,13 @@ PATTERN = Pattern.of(usual_config(SETTINGS.shm_size))
 ROOT = (Mount("overlay", "overlay", ("lowerdir=/l", "upperdir=/u", "workdir=/w")),)
 
 
-def left(mounts: list[MountWish] | None = None, **host: Any) -> list[str] | None:
+def left(mounts: list[MountWish] | None = None, network_path: str = "", **host: Any) -> list[str] | None:
     """What is left to do for a container with these wishes, in words; None when all is."""
     one = container(config={"hostname": "box"}, host={"network_mode": "none", **host})
     checks.check(one.wish, SETTINGS, facts())
-    config = launch.runtime_config(one, Found(mounts=mounts or []), SETTINGS, facts())
+    config = launch.runtime_config(
+        one, Found(mounts=mounts or [], network_path=network_path), SETTINGS, facts()
+    )
     group = V1Hierarchy([V1Mount("/cg/cpu", ("cpu",))]).group("/x")
     where = Surroundings(bundle="/b", place="/s/rootfs", cgroup=group, held=0, root_mounts=ROOT)
     rest: tuple[Operation, ...] | None = PATTERN.rest_of(plan_init(config, Extras(), where), (7, 8, 9))
@@ -50,6 +52,27 @@ def test_little_is_left_of_a_container_without_wishes() -> None:
         "bind cgroups /sys/fs/cgroup (ro): cpu",
         "hostname box",
         "mkdir -p /",
+        "pivot_root",
+    ]
+
+
+def test_in_a_network_that_was_made_ready_all_of_its_own_is_made() -> None:
+    assert left(network_path="/run/net") == [
+        "unshare mount",
+        "join network /run/net",
+        "propagation of / := rslave",
+        "root: mount -t overlay overlay /s/rootfs (lowerdir=/l,upperdir=/u,workdir=/w)",
+        "attach /proc",
+        "attach /dev",
+        "mount -t sysfs sysfs /sys (ro,nosuid,nodev,noexec)",
+        "enter cgroup /x",
+        "bind cgroups /sys/fs/cgroup (ro): cpu",
+        "hostname box",
+        "sysctl net.ipv4.ping_group_range=0 2147483647",
+        "sysctl net.ipv4.ip_unprivileged_port_start=0",
+        "mkdir -p /",
+        "mask /sys/devices/virtual/powercap",
+        "mask /sys/firmware",
         "pivot_root",
     ]
 

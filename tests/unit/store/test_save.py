@@ -1,5 +1,6 @@
 import io
 import json
+import os
 import tarfile
 
 import pytest
@@ -9,6 +10,7 @@ from lodge.spec.descriptor import OCI_INDEX, OCI_MANIFEST, Descriptor
 from lodge.spec.digest import Digest
 from lodge.spec.platform import Platform, host
 from lodge.store import Store
+from tests.unit.archive.making import entry, tar
 from tests.unit.store.making import BASE, TOP, config, docker_archive, index, members, sha
 from tests.unit.store.test_images import put
 
@@ -121,3 +123,19 @@ def test_images_share_blobs_in_an_archive(store: Store) -> None:
     with tarfile.open(fileobj=io.BytesIO(saved(store, (one, [A]), (two, [B])))) as archive:
         names = archive.getnames()
     assert len(names) == len(set(names))
+
+
+def test_blobs_may_be_passed_on_unread(store: Store) -> None:
+    large = tar(entry("big", os.urandom(100_000)))
+    target = store.archives.load(io.BytesIO(docker_archive([BASE, large], ["a"])))[0].target
+    out: list[bytes] = []
+    passed: list[int] = []
+
+    def send(file: int, size: int) -> None:
+        passed.append(size)
+        out.append(os.pread(file, size, 0))
+
+    store.archives.save([(target, [A])], out.append, None, send)
+    assert b"".join(out) == saved(store, (target, [A]))
+    # The small ones are gathered.
+    assert passed == [len(large)]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterable, Iterator
 
 from lodge.errors import StartFailed
 from lodge.kernel import mount as m
@@ -77,13 +78,16 @@ class ReadOnlyPaths(Operation, frozen=True):
 
 
 def plan_masks(linux: Linux) -> list[Operation]:
-    """Read-only paths first: a mask may lie inside of one."""
-    operations: list[Operation] = []
-    if linux.readonly_paths:
-        operations.append(ReadOnlyPaths(tuple(dict.fromkeys(linux.readonly_paths))))
-    if linux.masked_paths:
-        operations.append(MaskPaths(tuple(dict.fromkeys(linux.masked_paths))))
-    return operations
+    """Read-only paths first: a mask may lie inside of one. A step for each directory of the root."""
+    read_only = [ReadOnlyPaths(group) for group in _by_top(linux.readonly_paths)]
+    return [*read_only, *(MaskPaths(group) for group in _by_top(linux.masked_paths))]
+
+
+def _by_top(names: Iterable[str]) -> Iterator[tuple[str, ...]]:
+    groups: dict[str, list[str]] = {}
+    for name in dict.fromkeys(names):
+        groups.setdefault(name.strip("/").partition("/")[0], []).append(name)
+    return map(tuple, groups.values())
 
 
 def _open_null() -> int:

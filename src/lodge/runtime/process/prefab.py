@@ -4,7 +4,8 @@ Most containers want the same namespaces, the same /proc, /dev and /sys, the sam
 operations that such plans have in common; `build` performs them in an init that has no order yet, in a mount
 namespace that ends right after, and keeps three detached trees. What the order's own plan says beyond that
 is left for its start: `Pattern.rest_of` takes off what is done. The init is in the host's mount namespace
-until then, so it sees what is mounted meanwhile and holds on to nothing.
+until then, so it sees what is mounted meanwhile and holds on to nothing. A container that joins a network
+namespace leaves the init's own: what is tied to that (/sys shows its devices) is then made again.
 
 The keeper's side is `monitor.cell`, what is said between the two is in `handshake`.
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import os
 
+import msgspec
 from msgspec import Struct
 
 from lodge.kernel import mount as m
@@ -24,16 +26,14 @@ from lodge.runtime.process.handshake import Channel
 from lodge.runtime.process.hooks import HookRunner
 from lodge.runtime.process.masks import MaskPaths, ReadOnlyPaths
 from lodge.runtime.process.mounts import BindMount, MountFilesystem, mount_point_of
-from lodge.runtime.process.names import LoopbackUp, WriteSysctls
+from lodge.runtime.process.names import JoinNamespaces, LoopbackUp, WriteSysctls
 from lodge.runtime.process.operation import Operation, Site
 from lodge.runtime.process.plan import Plan, Surroundings, plan_init
 from lodge.spec.runtime import RuntimeConfig, encode
 
 # The trees that can be made ahead: a place, and the type of file system that is its top.
 _TOPS = (("/proc", "proc"), ("/dev", "tmpfs"), ("/sys", "sysfs"))
-# What needs nothing of the container's own files.
-_PLACED = (MakeDevice, Link)
-_ELSEWHERE = (LoopbackUp, WriteSysctls, ReadOnlyPaths, MaskPaths)
+_NETWORKED = ("/sys", "sysfs")
 # Where masks lie, which nothing that comes later may cover.
 _GUARDED = ("/proc/", "/sys/")
 _CLONE = m.OPEN_TREE_CLONE | m.OPEN_TREE_CLOEXEC | m.AT_RECURSIVE
@@ -98,13 +98,27 @@ class Pattern(Struct, frozen=True):
 
     def rest_of(self, plan: Plan, trees: tuple[int, ...]) -> tuple[Operation, ...] | None:
         """What is left to do of a plan; None when it is not of this pattern."""
-        if plan.birth != self.birth or any(step not in plan.operations for step in self.ahead):
+        pattern = self
+        if plan.birth != self.birth:
+            pattern = self._without_network()
+            if plan.birth != pattern.birth or not _joins_network(plan):
+                return None
+        ahead = pattern.ahead
+        if any(step not in plan.operations for step in ahead):
             return None
-        rest: list[Operation] = [step for step in plan.operations if step not in self.ahead]
+        rest: list[Operation] = [step for step in plan.operations if step not in ahead]
         if not all(map(_is_independent, rest)):
             return None
-        first = min(plan.operations.index(step) for step in self.ahead)
-        return (OwnMounts(), *rest[:first], AttachTrees(self.tops, trees), *rest[first:])
+        first = min(plan.operations.index(step) for step in ahead)
+        attach = AttachTrees(pattern.tops, trees[: len(pattern.tops)])
+        return (OwnMounts(), *rest[:first], attach, *rest[first:])
+
+    def _without_network(self) -> Pattern:
+        """What of it stays true in another network namespace."""
+        birth = msgspec.structs.replace(self.birth, flags=self.birth.flags & ~ns.CLONE_NEWNET)
+        tops = tuple(top for top in self.tops if top != _NETWORKED)
+        ahead = tuple(step for step in self.ahead if _place_of(step) and _can_be_ahead(step, tops))
+        return Pattern(birth, tops, ahead, self.text)
 
 
 def build(pattern: Pattern, place: str, channel: Channel, hooks: HookRunner) -> tuple[int, ...]:
@@ -136,13 +150,26 @@ def build(pattern: Pattern, place: str, channel: Channel, hooks: HookRunner) -> 
 
 def _can_be_ahead(step: Operation, tops: tuple[tuple[str, str], ...]) -> bool:
     """Whether a step needs nothing but the trees and the namespaces."""
-    if isinstance(step, MountFilesystem):
-        place = step.destination
-    elif isinstance(step, _PLACED):
-        place = step.path
-    else:
-        return isinstance(step, _ELSEWHERE)
+    place = _place_of(step)
+    if not place:
+        return isinstance(step, LoopbackUp | WriteSysctls)
     return any(place == top or place.startswith(f"{top}/") for top, _ in tops)
+
+
+def _place_of(step: Operation) -> str:
+    """Where a step does something that may be done in a tree; "" when it does not."""
+    match step:
+        case MountFilesystem(destination=place) | MakeDevice(path=place) | Link(path=place):
+            return place
+        case ReadOnlyPaths(paths=places) | MaskPaths(paths=places):
+            return places[0]
+        case _:
+            return ""
+
+
+def _joins_network(plan: Plan) -> bool:
+    joins = (step for step in plan.operations if isinstance(step, JoinNamespaces))
+    return any("network" in dict(join.spaces) for join in joins)
 
 
 def _is_independent(step: Operation) -> bool:
