@@ -132,6 +132,7 @@ TREE: dict[str, str | dict[str, str]] = {
     **{name: leaf for name, leaf in CONTAINER.items() if name not in _GROUPED_ONLY},
     "build": IMAGE["build"],
     "builder": BUILDER,
+    "compare": "compare:COMPARE",
     "completion": "completion:COMPLETION",
     "container": CONTAINER,
     "events": SYSTEM["events"],
@@ -168,6 +169,7 @@ GROUPS = {
     "secret": "Manage secrets",
     "registry": "Serve images to others",
     "system": "Manage the engine",
+    "vm": "Manage what machines need",
     "volume": "Manage volumes",
 }
 COMMON = ("run", "exec", "ps", "pull", "push", "images", "login", "logout", "version", "info")

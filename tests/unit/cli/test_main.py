@@ -46,6 +46,7 @@ def test_every_verb_has_help(leaf: str, capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_groups_list_their_verbs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert set(GROUPS) == {name for name, entry in TREE.items() if isinstance(entry, dict)}
     for group in GROUPS:
         assert run([group]) == 0
         assert f"Usage:  lodge {group} COMMAND" in capsys.readouterr().out
