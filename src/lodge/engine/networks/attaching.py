@@ -126,7 +126,9 @@ class Attachments:
         """Its program runs: the sandbox is its own now. Places without interfaces get their ids here."""
         container.sandbox_id = names.new_id() if container.networks else ""
         if wired(container):
-            self._background(container.id, self._wiring.hands.started, container.id, pid)
+            # One that a new engine finds running is told to the hands when these are opened.
+            if self._wiring.opened:
+                self._background(container.id, self._wiring.hands.started, container.id, pid)
         else:
             for name, endpoint in container.networks.items():
                 network = self._parts.book.named(name)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from lodge.engine.census import Census
@@ -141,6 +142,10 @@ class Wiring:
 
     async def close(self) -> None:
         """Let go; networks that no living container is in leave the kernel, so that nothing is left."""
+        if not self.begun:
+            return
+        with suppress(LodgeError, OSError):
+            await self.ready()
         if not self.opened:
             return
         used = {
