@@ -31,14 +31,14 @@ def check(directory: Directory, *, repair: bool) -> Iterator[str]:
                 yield f"{name}: the blob {digest} is damaged"
                 if repair:
                     repository.blobs.discard(digest)
-        yield from _check_manifests(repository, repair=repair)
+        yield from _check_manifests(repository, repair=repair, complete=not directory.is_cache)
     if repair and bad:
         for digest in bad:
             directory.pool.discard(digest)
         directory.pool.sweep()
 
 
-def _check_manifests(repository: Repository, *, repair: bool) -> Iterator[str]:
+def _check_manifests(repository: Repository, *, repair: bool, complete: bool) -> Iterator[str]:
     broken: set[Digest] = set()
     for digest, entry in repository.contents.manifests.items():
         try:
@@ -49,7 +49,7 @@ def _check_manifests(repository: Repository, *, repair: bool) -> Iterator[str]:
             continue
         missing = [each for each in document.blobs if repository.blobs.size(each) is None]
         missing += [each for each in document.children if each not in repository.contents.manifests]
-        if missing:
+        if missing and complete:
             broken.add(digest)
             yield f"{repository.name}: the manifest {digest} lacks {missing[0]}"
     if repair and broken:

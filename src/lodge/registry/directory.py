@@ -58,6 +58,22 @@ class Directory:
         with self._lock:
             return sorted(self._names)
 
+    @property
+    def is_cache(self) -> bool:
+        """Whether it was filled by pull-through: then blobs may be missing."""
+        return os.path.exists(f"{self.root}/cache")
+
+    def make_cache(self, source: str) -> None:
+        """Say that it is filled from another registry. Idempotent; Conflict when people pushed to it.
+
+        A cache forgets what it can get again, and nobody could bring back what was pushed.
+        """
+        if self._names and not self.is_cache:
+            raise Conflict(
+                f"{self.root} holds what was pushed to it", hint="pull through into a directory of its own"
+            )
+        files.replace(f"{self.root}/cache", source.encode() + b"\n")
+
     def close(self) -> None:
         """Let another process have the directory."""
         os.close(self._lock_fd)

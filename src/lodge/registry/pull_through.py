@@ -46,6 +46,7 @@ class PullThrough:
         fresh: float = _FRESH,
     ) -> None:
         self._domain, settings = _settings(url, ca)
+        directory.make_cache(self._domain)
         self._registries = Registries(settings)
         self._directory = directory
         self._threads = threads

@@ -1,11 +1,17 @@
+import contextlib
+import http.client
 import json
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from lodge.errors import Conflict
+from lodge.http.exchange import Exchange
+from lodge.registry.checking import check
 from lodge.registry.pull_through import PullThrough
 from lodge.registry.service import Service
 from tests.unit.registry.serving import Served, digest_of
@@ -85,6 +91,8 @@ def test_what_is_here_is_served_when_the_other_side_is_gone(tmp_path: Path) -> N
     try:
         cache.ask("GET", "/v2/a/manifests/v1")
         source.stop()
+        assert cache.directory is not None
+        assert list(check(cache.directory, repair=False)) == []  # what a cache lacks is no damage
         assert cache.ask("GET", "/v2/a/manifests/v1").headers["Docker-Content-Digest"] == digest
         assert cache.ask("GET", f"/v2/a/blobs/{digest_of(b'layer')}").status >= 500
     finally:
@@ -110,3 +118,53 @@ def test_a_forged_blob_is_never_whole(served: Served, cache: Served) -> None:
     assert cache.directory is not None
     found = cache.directory.find("a")
     assert found is None or found.blobs.size(digest) is None  # type: ignore[arg-type]
+
+
+def test_what_was_pushed_is_never_in_a_cache(served: Served) -> None:
+    served.push_blob("a", b"x")
+    assert served.directory is not None
+    with pytest.raises(Conflict, match="pushed"):
+        served.directory.make_cache("elsewhere")
+
+
+def test_a_download_goes_on_where_an_earlier_life_left_it(served: Served, tmp_path: Path) -> None:
+    layer = os.urandom(3_000_000)
+    digest = served.push_blob("a", layer)
+    root = tmp_path / "cache"
+    first = cache_of(served, root)
+    first.ask("GET", f"/v2/a/blobs/{served.push_blob('a', b'small')}")
+    first.stop()
+    partial = root / "repositories/a/_/uploads" / digest[7:39]
+    partial.write_bytes(layer[:1_000_000])
+    cache = cache_of(served, root)
+    asked: list[str | None] = []
+    begin = served.server.handler
+
+    def spy(exchange: Exchange) -> Coroutine[Any, Any, None] | None:
+        asked.append(exchange.head.headers.get("range"))
+        return begin(exchange)
+
+    served.server.handler = spy
+    try:
+        assert cache.ask("GET", f"/v2/a/blobs/{digest}").body == layer
+        assert "bytes=1000000-" in asked
+        assert not partial.exists()
+    finally:
+        cache.stop()
+
+
+def test_what_an_earlier_life_left_may_be_wrong(served: Served, tmp_path: Path) -> None:
+    layer = os.urandom(300_000)
+    digest = served.push_blob("a", layer)
+    root = tmp_path / "cache"
+    first = cache_of(served, root)
+    first.ask("GET", f"/v2/a/blobs/{served.push_blob('a', b'small')}")
+    first.stop()
+    (root / "repositories/a/_/uploads" / digest[7:39]).write_bytes(b"junk" * 1000)
+    cache = cache_of(served, root)
+    try:
+        with contextlib.suppress(http.client.HTTPException, OSError):
+            cache.ask("GET", f"/v2/a/blobs/{digest}")
+        assert cache.ask("GET", f"/v2/a/blobs/{digest}").body == layer  # the junk is gone
+    finally:
+        cache.stop()

@@ -10,7 +10,7 @@ import ssl
 
 from lodge.daemon import hosts, listeners
 from lodge.daemon.hosts import Host
-from lodge.errors import InvalidArgument, LodgeError
+from lodge.errors import Conflict, InvalidArgument, LodgeError
 from lodge.http.limits import Limits
 from lodge.http.server import Server
 from lodge.registry import collection
@@ -39,6 +39,8 @@ class Assembly:
             uploads_at_once=given.max_uploads,
         )
         self.service = Service(self._library(), gate, rules, directory=self.directory)
+        if self.directory is not None and self.directory.is_cache and not (given.proxy or given.read_only):
+            raise Conflict(f"{given.directory} is a cache", hint="serve it with --proxy or --read-only")
         if given.proxy:
             self.service.upstream = self._upstream()
         limits = Limits(body_buffer=512 << 10, write_buffer=1 << 20, idle_seconds=_IDLE)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from lodge.engine.filters import before, check_keys, flag, prunable
 from lodge.engine.images import contents, listing, removal, transfer
+from lodge.engine.images.admission import forget_signatures
 from lodge.engine.images.catalog import Found
 from lodge.engine.images.distribution import Distribution
 from lodge.engine.models import HistoryEntry, Image, ImageDeletion, Progress, Pruned
@@ -117,6 +118,7 @@ class Images:
 
     def _collect(self) -> int:
         freed = self._parts.store.collect()
+        forget_signatures(self._parts.store, self._parts.settings.data_root)
         self._catalog.forget()
         return freed.size
 

@@ -36,9 +36,7 @@ async def push(
     if reference.digest:
         raise InvalidArgument("cannot push a digest reference")
     kind, level = _compression(compression)
-    wishes = Wishes(
-        platform=Platform.parse(platform) if platform else None, compression=kind, level=level
-    )
+    wishes = Wishes(platform=Platform.parse(platform) if platform else None, compression=kind, level=level)
     yield Progress(status=f"The push refers to repository [{reference.name}]")
     wanted = _wanted(parts, reference)
     abort = Abort()
