@@ -24,18 +24,29 @@ def bound() -> socket.socket:
     return sock
 
 
+def server() -> tuple[socket.socket, socket.socket]:
+    """The two sockets of an upstream, of one port: by UDP, and listening by TCP."""
+    while True:
+        udp = bound()
+        try:
+            tcp = socket.create_server(udp.getsockname())
+        except OSError:
+            # Somebody else has this port by TCP.
+            udp.close()
+            continue
+        tcp.setblocking(False)
+        return udp, tcp
+
+
 class Played:
     """A name server, its clients and two upstreams, in one thread."""
 
     def __init__(self) -> None:
         self.loop = Loop()
         self.quota = Quota(1000)
-        self.upstreams = [bound(), bound()]
-        self.listeners = []
-        for one in self.upstreams:
-            listener = socket.create_server(one.getsockname())
-            listener.setblocking(False)
-            self.listeners.append(listener)
+        both = [server(), server()]
+        self.upstreams = [udp for udp, _ in both]
+        self.listeners = [tcp for _, tcp in both]
         book = Book()
         book.join("n", Member(endpoint="e", container="c", names=("web",), ipv4="10.1.0.2"))
         udp, tcp = bound(), socket.create_server(("127.0.0.1", 0))
