@@ -1,6 +1,7 @@
 """The rows of the table, a module for each thing that users do. Importing this package registers them all."""
 
 from bench.rows import archives as archives
+from bench.rows import build as build
 from bench.rows import commands as commands
 from bench.rows import lifecycle as lifecycle
 from bench.rows import logs as logs

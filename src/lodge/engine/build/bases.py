@@ -66,7 +66,7 @@ class Bases:
 
     async def _bring(self, reference: str, platform: Platform) -> Found:
         name = Reference.parse(reference)
-        auth = await self._auth(name.domain)
+        auth = await self.auth(name.domain)
         try:
             wanted = None if platform == host().normalised() else str(platform)
             async for _ in await self._images.pull(name.familiar(), platform=wanted, auth=auth):
@@ -82,7 +82,8 @@ class Bases:
             raise NotFound(f"No such image: {name.familiar()}")
         return found
 
-    async def _auth(self, domain: str) -> dict[str, str] | None:
+    async def auth(self, domain: str) -> dict[str, str] | None:
+        """What is known to log in with at a registry; None for nothing."""
         known = self._credentials.get(domain) or self._credentials.get(
             "https://index.docker.io/v1/" if domain == "docker.io" else domain
         )

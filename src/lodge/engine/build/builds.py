@@ -37,6 +37,7 @@ from lodge.engine.networks.attaching import Attachments
 from lodge.engine.parts import Parts
 from lodge.errors import InvalidArgument, NotFound, Unavailable
 from lodge.spec.platform import Platform
+from lodge.spec.reference import Reference
 from lodge.wire.ignore import read_ignore_file
 
 _LARGEST_DOCKERFILE = 2 << 20
@@ -337,7 +338,10 @@ class _Build:
             names: tuple[str, ...] = ()
             for output in request.outputs:
                 if output.kind == "image":
-                    names += await call(exporter.name, target, output.names)
+                    own = await call(exporter.name, target, output.names)
+                    names += own
+                    if output.push:
+                        await self._push(own, step.id)
                 elif output.kind != "none":
                     await self._write(exporter, output, made, partial(exporter.archive, target))
         except BaseException as error:
@@ -347,6 +351,21 @@ class _Build:
         self._tell(_built(plans, made, target.digest, names, len(self._told)))
         for name in names:
             self._parts.events.publish("image", "tag", made[0].config_digest, {"name": name})
+
+    async def _push(self, names: tuple[str, ...], step: str) -> None:
+        if not names:
+            raise InvalidArgument("tag is needed when pushing to registry")
+        for name in names:
+            reference = Reference.parse_name(name)
+            auth = await self._bases.auth(reference.domain)
+            async for line in await self._images.push(reference.familiar(), platform=None, auth=auth):
+                if line.error:
+                    raise Unavailable(line.error)
+                if line.id:
+                    status = c.Status(
+                        at=time.time_ns(), step=step, id=line.id, current=line.current, total=line.total
+                    )
+                    self._tell(status)
 
     async def _write(
         self,
