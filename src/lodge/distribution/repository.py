@@ -30,7 +30,7 @@ SCHEMA_1 = (
 )
 _ACCEPT = ", ".join((OCI_INDEX, OCI_MANIFEST, DOCKER_INDEX, DOCKER_MANIFEST, *SCHEMA_1, "*/*;q=0.1"))
 _TAGS_CAP = 16 << 20
-_MOST_PAGES = 10_000
+_MOST_PAGES = 1000
 
 
 class RemoteManifest(Struct, frozen=True):
@@ -212,10 +212,6 @@ class Repository:
         if said and said.startswith("sha256:") and said != digest:
             raise Corrupt(f"the registry stored {said} instead of the manifest {digest}")
         return digest
-
-    def delete_manifest(self, reference: str) -> None:
-        """Remove a tag or a manifest."""
-        self.request("DELETE", self._manifest_path(reference), expected=(200, 202, 204)).close()
 
     # ---- blobs
 

@@ -81,9 +81,18 @@ class System:
                         "Name": "docker.io",
                         "Official": True,
                         "Secure": True,
-                    }
+                    },
+                    **{
+                        name: {"Mirrors": [], "Name": name, "Official": False, "Secure": False}
+                        for name in settings.insecure_registries
+                        if "/" not in name
+                    },
                 },
-                "InsecureRegistryCIDRs": ["::1/128", "127.0.0.0/8"],
+                "InsecureRegistryCIDRs": [
+                    "::1/128",
+                    "127.0.0.0/8",
+                    *(name for name in settings.insecure_registries if "/" in name),
+                ],
                 "Mirrors": settings.registry_mirrors or None,
             },
             "Plugins": {

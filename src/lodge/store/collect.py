@@ -64,6 +64,7 @@ class Collector:
         extra = list(roots()) if roots is not None else []
         also = set(self.also())
         freed = Freed()
+        self._content.expire()
         with self._leases.lock:
             marks = _Marks(self._content, self._images)
             for root in (*self._references.list().values(), *extra):

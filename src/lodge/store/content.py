@@ -10,6 +10,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from io import FileIO
 from typing import Self
 
@@ -149,6 +150,16 @@ class Content:
             for entry in entries:
                 if entry.name.startswith(_ANONYMOUS) or entry.stat().st_mtime < long_ago:
                     os.unlink(entry.path)
+
+    def expire(self) -> None:
+        """Remove what nobody has gone on with for a week. Safe beside everything."""
+        long_ago = time.time() - _RESUMABLE
+        with os.scandir(self.ingests) as entries:
+            for entry in entries:
+                with self._lock, suppress(FileNotFoundError):
+                    unused = not entry.name.startswith(_ANONYMOUS) and entry.name not in self._active
+                    if unused and entry.stat().st_mtime < long_ago:
+                        os.unlink(entry.path)
 
     def release(self, name: str) -> None:
         """Let another ingest of the same digest be the one that can be resumed."""

@@ -21,7 +21,6 @@ from lodge.errors import Corrupt, Exhausted, LodgeError
 from lodge.spec.descriptor import Descriptor
 from lodge.spec.digest import Digest, hasher
 from lodge.store.content import Content, blob_marker
-from lodge.store.images import Images
 from lodge.store.layers import Layers, Staged, layer_marker
 from lodge.store.references import References
 from lodge.store.space import disk_full_is_exhausted
@@ -32,10 +31,9 @@ _DEPTH = 8
 class Reception:
     """The way in for images from registries. Hold a lease meanwhile. Safe in threads."""
 
-    def __init__(self, content: Content, layers: Layers, images: Images, references: References) -> None:
+    def __init__(self, content: Content, layers: Layers, references: References) -> None:
         self._content = content
         self._layers = layers
-        self._images = images
         self._references = references
 
     def together(self, blobs: Iterable[Digest], chains: Iterable[Digest]) -> AbstractContextManager[None]:
@@ -92,12 +90,6 @@ class Reception:
     def named(self, name: str) -> Descriptor | None:
         """Return what a name refers to now."""
         return self._references.list().get(name)
-
-    def finish(self, target: Descriptor) -> Digest:
-        """Check that the image of this machine's platform, or the only one, is whole; gives its ID."""
-        resolved = self._images.resolve(target)
-        self._images.unpack(resolved)
-        return resolved.config_digest
 
 
 class Unpacked:

@@ -79,7 +79,7 @@ class Store:
         self.archives = Archives(
             self.content, self.layers, self.images, self.references, self.leases, self.snapshots
         )
-        self.reception = Reception(self.content, self.layers, self.images, self.references)
+        self.reception = Reception(self.content, self.layers, self.references)
         self.departure = Departure(self.content, self.images, self.references)
         self.stacking = Stacking(
             self.content, self.layers, self.snapshots, self.leases, user_xattrs=user_xattrs

@@ -12,6 +12,7 @@ import pytest
 import lodge
 from lodge.errors import NotFound, StartFailed, TimedOut
 from tests.privileged.engine.conftest import Stage
+from tests.registries.scripted import scripted
 
 
 @pytest.fixture
@@ -48,6 +49,23 @@ def test_failures_leave_nothing(engine: lodge.Engine) -> None:
         engine.run("nosuchimage", ["true"])
     assert caught.value.hint
     assert engine.containers(all=True) == []
+
+
+def test_images_from_and_to_a_registry(engine: lodge.Engine) -> None:
+    with scripted() as registry:
+        name = f"{registry.address}/team/busybox:1"
+        engine.images.tag("busybox", name)
+        engine.images.push(name, compression="zstd:3")
+        engine.images.remove(name)
+        told: list[str] = []
+        pulled = engine.images.pull(name, progress=lambda step: told.append(step.status))
+        assert name in pulled.tags
+        assert told[0] == "Pulling from team/busybox"
+        engine.images.remove(name)
+        # Also when a container wants it.
+        assert engine.run(name, ["echo", "hi"]).stdout == b"hi\n"
+        with pytest.raises(NotFound, match="not found: manifest unknown"):
+            engine.images.pull(f"{registry.address}/team/none")
 
 
 def test_a_container_that_stays(engine: lodge.Engine, tmp_path: Path) -> None:

@@ -153,3 +153,19 @@ def test_a_full_disk_is_said(content: Content, monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.setattr(os, "write", full)
         with pytest.raises(Exhausted, match="no space left"):
             ingest.write(DATA)
+
+
+def test_what_nobody_goes_on_with_expires(content: Content) -> None:
+    other = Digest.of(b"other")
+    for digest in (DIGEST, other):
+        with content.ingest(digest, len(DATA)) as ingest:
+            ingest.write(DATA[:100])
+    old = os.path.join(content.ingests, f"sha256-{DIGEST.hex}")
+    os.utime(old, (1, 1))
+    with content.ingest(DIGEST, len(DATA)) as ingest:
+        os.utime(old, (1, 1))
+        content.expire()
+        assert ingest.offset() == 100
+    os.utime(old, (1, 1))
+    content.expire()
+    assert os.listdir(content.ingests) == [f"sha256-{other.hex}"]

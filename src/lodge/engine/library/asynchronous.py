@@ -10,19 +10,20 @@ import asyncio
 import hashlib
 import os
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Self, Unpack
 
 from lodge.engine.engine import Engine as Core
 from lodge.engine.library import archives
 from lodge.engine.library.capture import Capture
+from lodge.engine.library.networks import AsyncNetworks
 from lodge.engine.library.results import Resources, RunResult, RunTimedOut
 from lodge.engine.library.wishes import Command, Options, wish, words
 from lodge.engine.models import AttachQuery, ExecWish, ExitResult, Image, LogQuery, Progress, Stats
 from lodge.engine.models import Container as Record
 from lodge.engine.settings import Settings
-from lodge.errors import Conflict, NotFound, NotModified, StartFailed, TimedOut
+from lodge.errors import Conflict, NotFound, NotModified, StartFailed, TimedOut, Unavailable
 from lodge.spec.reference import Reference
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class AsyncEngine:
     def __init__(self, root: str | None = None, *, settings: Settings | None = None) -> None:
         self._core = Core(settings_for(root, settings))
         self.images = AsyncImages(self._core)
+        self.networks = AsyncNetworks(self._core)
 
     @property
     def core(self) -> Core:
@@ -203,6 +205,21 @@ class AsyncContainer:
         return self._record.state.status
 
     @property
+    def ports(self) -> dict[str, list[tuple[str, int]]]:
+        """What is published now: "80/tcp" to addresses and ports of this host."""
+        return {
+            port: [(one.host_ip, int(one.host_port)) for one in places]
+            for port, places in self._record.ports.items()
+        }
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """Its IPv4 addresses (IPv6 where it has no other) by network, while it runs."""
+        return {
+            name: one.ip_address or one.global_ipv6_address for name, one in self._record.networks.items()
+        }
+
+    @property
     def exit_code(self) -> int | None:
         """Its program's exit code; None before there is one."""
         state = self._record.state
@@ -324,17 +341,54 @@ class AsyncImages:
         return await self._core.images.get(name)
 
     async def ensure(self, name: str) -> None:
-        """Make the image where it is missing: debian:SUITE, ubuntu:SUITE, busybox, host."""
+        """Get the image where it is missing: Debian, Ubuntu, busybox and host are made, others pulled."""
         try:
             await self._core.images.get(name)
         except NotFound as error:
-            if Reference.parse(name).familiar_name not in _RECIPES:
-                error.hint = (
-                    "load it from an archive, or use one that can be made here: debian:bookworm, busybox"
-                )
-                raise
-            async for _ in await self.bootstrap(name):
-                pass
+            if Reference.parse(name).familiar_name in _RECIPES:
+                async for _ in await self.bootstrap(name):
+                    pass
+                return
+            try:
+                await self.pull(name)
+            except Unavailable as unreachable:
+                error.hint = f"its registry could not be asked: {unreachable}"
+                raise error from unreachable
+
+    async def pull(
+        self,
+        name: str,
+        *,
+        platform: str | None = None,
+        auth: dict[str, str] | None = None,
+        progress: Callable[[Progress], object] | None = None,
+    ) -> Image:
+        """Bring an image from its registry; `platform` "all" keeps those of all platforms.
+
+        `auth` is an AuthConfig: username and password, or identitytoken. NotFound in Docker's words.
+        """
+        wanted = str(Reference.parse(name))
+        async for step in await self._core.images.pull(wanted, platform=platform, auth=auth):
+            if progress is not None:
+                progress(step)
+        return await self._core.images.get(wanted)
+
+    async def push(
+        self,
+        name: str,
+        *,
+        platform: str | None = None,
+        auth: dict[str, str] | None = None,
+        compression: str = "",
+        progress: Callable[[Progress], object] | None = None,
+    ) -> None:
+        """Bring an image to the registry that its name says; `compression` is as in "zstd:9"."""
+        wanted = str(Reference.parse(name))
+        async for step in await self._core.images.push(
+            wanted, platform=platform, auth=auth, compression=compression
+        ):
+            if progress is not None:
+                progress(step)
 
     async def bootstrap(self, name: str, *, mirror: str | None = None) -> AsyncIterator[Progress]:
         """Make a base image on this machine; iterate over its progress."""

@@ -15,6 +15,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from lodge.engine.library.asynchronous import AsyncContainer, AsyncEngine
+from lodge.engine.library.networks import Networks
 from lodge.engine.library.results import RunResult
 from lodge.engine.library.wishes import Command, Options
 from lodge.engine.models import Image, Progress, Stats
@@ -98,6 +99,11 @@ class Engine:
         return self._loop.call(work)
 
     @property
+    def networks(self) -> Networks:
+        """Networks by name or id."""
+        return Networks(self._engine.networks, self._call)
+
+    @property
     def images(self) -> Images:
         """The images of this engine."""
         return Images(self._engine, self._call)
@@ -151,6 +157,16 @@ class Container:
     def status(self) -> str:
         """created, running, paused, restarting, exited, dead or removing."""
         return self._container.status
+
+    @property
+    def ports(self) -> dict[str, list[tuple[str, int]]]:
+        """What is published now: "80/tcp" to addresses and ports of this host."""
+        return self._container.ports
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """Its addresses by network, while it runs."""
+        return self._container.addresses
 
     @property
     def exit_code(self) -> int | None:
@@ -245,6 +261,32 @@ class Images:
         """One by name or id; NotFound."""
         image: Image = self._call(self._images.get(name))
         return image
+
+    def pull(
+        self,
+        name: str,
+        *,
+        platform: str | None = None,
+        auth: dict[str, str] | None = None,
+        progress: Callable[[Progress], object] | None = None,
+    ) -> Image:
+        """Bring an image from its registry; `progress` hears each step, in the engine's thread."""
+        image: Image = self._call(self._images.pull(name, platform=platform, auth=auth, progress=progress))
+        return image
+
+    def push(
+        self,
+        name: str,
+        *,
+        platform: str | None = None,
+        auth: dict[str, str] | None = None,
+        compression: str = "",
+        progress: Callable[[Progress], object] | None = None,
+    ) -> None:
+        """Bring an image to the registry that its name says."""
+        self._call(
+            self._images.push(name, platform=platform, auth=auth, compression=compression, progress=progress)
+        )
 
     def bootstrap(
         self, name: str, *, mirror: str | None = None, progress: Callable[[Progress], object] | None = None
