@@ -91,4 +91,5 @@ def show(parts: Parts, container: Container, wish: MountWish) -> MountWish:
 def hide(parts: Parts, container: Container) -> None:
     """Remove a container's files of secrets; nothing for one that has none."""
     if any(wish.type == "secret" for wish in container.layout):
+        # SAFETY: a directory that only this module makes, named by a container's id.
         shutil.rmtree(parts.secret_directory(container.id), ignore_errors=True)

@@ -54,6 +54,7 @@ class SecretStore:
         for entry in os.listdir(self._root):
             path = f"{self._root}/{entry}"
             if entry.startswith(_NEW):
+                # SAFETY: half a secret, or one that was being removed; the prefix is never part of an id.
                 shutil.rmtree(path)
                 continue
             try:
@@ -97,6 +98,7 @@ class SecretStore:
             sync_directory(directory)
             os.rename(directory, f"{self._root}/{secret.id}")
         except OSError:
+            # SAFETY: made a few lines above.
             shutil.rmtree(directory, ignore_errors=True)
             raise
         sync_directory(self._root)
@@ -134,6 +136,7 @@ class SecretStore:
             leaving = f"{self._root}/{_NEW}{found.id}"
             os.rename(directory, leaving)
             del self._secrets[found.id]
+            # SAFETY: the id is one that this store made.
             shutil.rmtree(leaving)
         return found
 
