@@ -52,6 +52,16 @@ class Caller:
             while self._outbox:
                 _close_all(self._outbox.popleft()[1])
 
+    def drain(self) -> None:
+        """Take all that an engine has said before it died: another one is there."""
+        try:
+            while message := sockets.receive(self._socket):
+                if not message[0]:
+                    break
+                self._take(*message)
+        except OSError:
+            pass
+
     def listen(self) -> None:
         """Take what has been said until now, out of turn."""
         self._serve(READ)

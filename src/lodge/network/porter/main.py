@@ -1,7 +1,7 @@
 """The porter's process: made by `process.spawn`, ends when nobody needs it.
 
-argv[1] is its directory, where it listens for the next engine. The link to the engine that started it is open
-already.
+argv[1] is its directory. The link to the engine that started it is open already, and so is the socket for the
+next one.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ import sys
 
 from lodge.kernel.process import close_range, set_title
 from lodge.network.loop import READ, Loop, Timer
-from lodge.network.porter.address import LINK_FD, TITLE, socket_path
+from lodge.network.porter.address import LINK_FD, LISTEN_FD, TITLE
 from lodge.network.porter.caller import Caller
 from lodge.network.porter.desk import Desk
 
 # An engine that needs nothing for so long gets another porter when it does (seconds).
 _IDLE = 30.0
+_CALLERS = 4
 # Files that are neither questions nor connections: sandboxes and ports have at least so many.
 _RESERVE = 2048
 
@@ -28,7 +29,7 @@ _RESERVE = 2048
 def main() -> None:
     """Serve until there is nothing to do."""
     # SAFETY: nothing of ours is open yet; what a careless parent left open shall not live on here.
-    close_range(LINK_FD + 1)
+    close_range(LISTEN_FD + 1)
     directory = sys.argv[1]
     set_title([TITLE, directory])
     for number in (signal.SIGINT, signal.SIGHUP):
@@ -36,7 +37,7 @@ def main() -> None:
     os.chdir("/")
     loop = Loop()
     desk = Desk(loop, _files())
-    porch = Porch(loop, desk, directory)
+    porch = Porch(loop, desk, socket.socket(fileno=LISTEN_FD))
     porch.welcome(socket.socket(fileno=LINK_FD))
     # What lives now lives for ever.
     gc.collect()
@@ -55,12 +56,15 @@ def _files() -> int:
 class Porch:
     """Where engines come in: one at a time, the last counts."""
 
-    def __init__(self, loop: Loop, desk: Desk, directory: str) -> None:
+    def __init__(self, loop: Loop, desk: Desk, listener: socket.socket) -> None:
         self._loop = loop
         self._desk = desk
         self._caller: Caller | None = None
         self._idle: Timer | None = None
-        self._socket = _listen(directory)
+        # Whoever connects is told this process's id from now on, not that of the engine that made the socket.
+        listener.listen(_CALLERS)
+        listener.setblocking(False)
+        self._socket = listener
         desk.on_idle = self._leave
         desk.on_retire = self._retire
         desk.news = self._listen_first
@@ -69,6 +73,7 @@ class Porch:
     def welcome(self, sock: socket.socket) -> None:
         """Serve an engine; one that was there before is not served any more."""
         if self._caller is not None:
+            self._caller.drain()
             self._caller.close()
         self._caller = Caller(self._loop, self._desk, sock, self._gone)
         self._caller.greet()
@@ -97,6 +102,9 @@ class Porch:
         if self._desk.busy:
             return
         if self._caller is None:
+            # The next engine may stand at the door already.
+            self._come_in(READ)
+        if self._caller is None:
             self._loop.stop()
         elif self._idle is None:
             self._idle = self._loop.later(_IDLE, self._tire)
@@ -111,21 +119,3 @@ class Porch:
         """The next porter has the address."""
         self._loop.forget(self._socket.fileno())
         self._socket.close()
-
-
-def _listen(directory: str) -> socket.socket:
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
-    place = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    path = socket_path(f"/proc/self/fd/{place}")
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        pass
-    mask = os.umask(0o177)
-    try:
-        sock.bind(path)
-    finally:
-        os.umask(mask)
-        os.close(place)
-    sock.listen(4)
-    return sock

@@ -15,7 +15,7 @@ import socket
 import sys
 
 from lodge.kernel.process import pidfd_open, pidfd_send_signal
-from lodge.network.porter.address import LINK_FD, TITLE, socket_path
+from lodge.network.porter.address import LINK_FD, LISTEN_FD, TITLE, socket_path
 
 _log = logging.getLogger(__name__)
 
@@ -48,8 +48,8 @@ def spawn(directory: str, interpreter: str) -> tuple[socket.socket, int]:
     os.makedirs(directory, mode=0o700, exist_ok=True)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
-        with theirs:
-            pid = _execute(directory, interpreter, theirs)
+        with theirs, _listen(directory) as listener:
+            pid = _execute(directory, interpreter, theirs, listener)
     except BaseException:
         ours.close()
         raise
@@ -57,10 +57,32 @@ def spawn(directory: str, interpreter: str) -> tuple[socket.socket, int]:
     return ours, pid
 
 
-def _execute(directory: str, interpreter: str, link: socket.socket) -> int:
+def _listen(directory: str) -> socket.socket:
+    """The socket for the engines to come, in place of that of a porter before."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    place = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    path = socket_path(f"/proc/self/fd/{place}")
+    try:
+        try:
+            os.unlink(path)
+        except FileNotFoundError:
+            pass
+        # The directory is nobody else's; the mask of a process with threads is better left alone.
+        sock.bind(path)
+        os.chmod(path, 0o600)
+        sock.listen()
+    except BaseException:
+        sock.close()
+        raise
+    finally:
+        os.close(place)
+    return sock
+
+
+def _execute(directory: str, interpreter: str, link: socket.socket, listener: socket.socket) -> int:
     program = _PROGRAM.format(path=[entry for entry in sys.path if entry])
     arguments = [interpreter, "-I", "-S", "-X", "utf8", "-c", program, directory]
-    inherited = fcntl.fcntl(link, fcntl.F_DUPFD_CLOEXEC, _HIGH)
+    inherited = [fcntl.fcntl(sock, fcntl.F_DUPFD_CLOEXEC, _HIGH) for sock in (link, listener)]
     try:
         return os.posix_spawn(
             interpreter,
@@ -69,14 +91,16 @@ def _execute(directory: str, interpreter: str, link: socket.socket) -> int:
             file_actions=[
                 (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDWR, 0),
                 (os.POSIX_SPAWN_DUP2, 0, 1),
-                (os.POSIX_SPAWN_DUP2, inherited, LINK_FD),
+                (os.POSIX_SPAWN_DUP2, inherited[0], LINK_FD),
+                (os.POSIX_SPAWN_DUP2, inherited[1], LISTEN_FD),
             ],
             setsigmask=[],
             setsigdef=[signal.SIGPIPE, signal.SIGCHLD, signal.SIGTERM, signal.SIGINT],
             setsid=True,
         )
     finally:
-        os.close(inherited)
+        for fd in inherited:
+            os.close(fd)
 
 
 def _widen(sock: socket.socket) -> None:

@@ -146,6 +146,24 @@ def test_it_outlives_the_engine_and_gives_everything_to_the_next(directory: str,
     wait_until_gone(directory)
 
 
+def test_an_engine_that_dies_at_once_is_followed_by_one_that_finds_everything(
+    directory: str, sockets: Sockets
+) -> None:
+    """The porter has not even begun to listen by then."""
+    first = Porter(directory)
+    serve(first, sockets)
+    first.reserve("c1", "tcp/80", Target(protocol="tcp"), sockets.port.fileno())
+    first.close()
+    second = Porter(directory)
+    held = second.open()
+    assert held.sandboxes == {"c1"}
+    assert held.ports == {"c1": {"tcp/80"}}
+    assert len(porters(directory)) == 1
+    second.settle()
+    second.close()
+    wait_until_gone(directory)
+
+
 def test_a_killed_porter_is_replaced_with_the_same_sockets(directory: str, sockets: Sockets) -> None:
     porter = Porter(directory)
     serve(porter, sockets)

@@ -19,7 +19,9 @@ class Playing:
     def __init__(self, directory: str) -> None:
         self.loop = Loop()
         self.desk = Desk(self.loop, 100)
-        self.porch = Porch(self.loop, self.desk, directory)
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        listener.bind(f"{directory}/s")
+        self.porch = Porch(self.loop, self.desk, listener)
         self.engine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.porch.welcome(theirs)
 
