@@ -1,6 +1,6 @@
 """Public keys and what they have signed: ECDSA, RSA and Ed25519, from PEM files and certificates.
 
-The algorithm follows from the key alone, as cosign has it: SHA-256 with P-256 and RSA (PKCS #1 v1.5 or PSS),
+The algorithm follows from the key alone, as cosign has it: SHA-256 with ECDSA and RSA (PKCS #1 v1.5 or PSS),
 the curve's own hash with P-384 and P-521.
 """
 
@@ -53,7 +53,12 @@ def verifies(key: Any, signature: bytes, signed: bytes) -> bool:
 
     try:
         if isinstance(key, ec.EllipticCurvePublicKey):
-            key.verify(signature, signed, ec.ECDSA(_hash_of(key.curve.key_size)))
+            try:
+                key.verify(signature, signed, ec.ECDSA(hashes.SHA256()))
+            except InvalidSignature:
+                if key.curve.key_size <= 256:
+                    raise
+                key.verify(signature, signed, ec.ECDSA(_hash_of(key.curve.key_size)))
         elif isinstance(key, ed25519.Ed25519PublicKey):
             key.verify(signature, signed)
         elif isinstance(key, rsa.RSAPublicKey) and key.key_size >= _SMALLEST_RSA:
@@ -72,7 +77,7 @@ def verifies(key: Any, signature: bytes, signed: bytes) -> bool:
 def _hash_of(bits: int) -> Any:
     from cryptography.hazmat.primitives import hashes
 
-    return hashes.SHA256() if bits <= 256 else hashes.SHA384() if bits <= 384 else hashes.SHA512()
+    return hashes.SHA384() if bits <= 384 else hashes.SHA512()
 
 
 def _read(path: str) -> bytes:
@@ -95,7 +100,7 @@ def verifies_digest(key: Any, signature: bytes, digest: bytes) -> bool:
     from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
     try:
-        if isinstance(key, ec.EllipticCurvePublicKey) and key.curve.key_size <= 256:
+        if isinstance(key, ec.EllipticCurvePublicKey):
             key.verify(signature, digest, ec.ECDSA(Prehashed(hashes.SHA256())))
         elif isinstance(key, rsa.RSAPublicKey) and key.key_size >= _SMALLEST_RSA:
             key.verify(signature, digest, padding.PKCS1v15(), Prehashed(hashes.SHA256()))

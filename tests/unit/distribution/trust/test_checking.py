@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from lodge.distribution.trust import forms
 from lodge.distribution.trust.checking import decide
@@ -55,6 +57,15 @@ def test_a_signature_by_every_kind_of_key(tmp_path: Path, kind: str) -> None:
     assert verdict.signer == f"key {tmp_path}/key.pem"
     assert verdict.claims == {"docker-reference": "example.com/app", "by": "test"}
     assert "none of the keys" in refused(rule, simple(Signer(kind), DIGEST))
+
+
+def test_sha256_with_a_larger_curve_counts_as_well(tmp_path: Path) -> None:
+    """Sigstore's older clients sign so, with P-384."""
+    signer = Signer("p384")
+    payload = payload_of(DIGEST)
+    signature = signer.key.sign(payload, ec.ECDSA(hashes.SHA256()))
+    found = Signature(form="simple", signed=payload, claim=payload, signature=signature)
+    assert decide(by_key(tmp_path, signer), "app", [DIGEST], [found]).rule == "signed"
 
 
 def test_signatures_that_do_not_count(tmp_path: Path) -> None:
