@@ -149,7 +149,7 @@ class FakeContainers:
     async def update(
         self, name: str, limits: dict[str, Any], restart: RestartPolicy | None, network: Any = None
     ) -> list[str]:
-        self.asked.append((limits, restart))
+        self.asked.append((limits, restart) if network is None else network)
         return []
 
     async def top(self, name: str, arguments: str) -> ProcessTable:

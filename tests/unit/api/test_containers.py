@@ -11,7 +11,7 @@ import pytest
 
 from lodge.api.shapes_containers import status_line
 from lodge.engine.models import ContainerState, ExitResult, Health
-from lodge.spec.container import EndpointSettings
+from lodge.spec.container import EndpointSettings, PortBinding
 from tests.unit.api.conftest import Door
 from tests.unit.api.fakes import SECOND, container
 from tests.unit.http.running import answer
@@ -140,6 +140,37 @@ def test_update_sends_only_what_was_given(door: Door) -> None:
     assert restart.name == "always"
     door.post("/v1.54/containers/one/update", body)
     assert set(door.engine.containers.asked[-1][0]) == {"Memory", "PidsLimit"}
+
+
+def test_update_of_ports_and_rates_is_an_addition(door: Door) -> None:
+    body = {
+        "PortBindings": {"80/tcp": [{"HostPort": "8080"}], "81/tcp": []},
+        "Annotations": {"com.lodge.egress": "1mbit"},
+    }
+    door.post("/containers/one/update", body)
+    asked = door.engine.containers.asked[-1]
+    assert [one.host_port for one in asked.port_bindings["80/tcp"]] == ["8080"]
+    assert asked.port_bindings["81/tcp"] == []
+    assert asked.annotations == {"com.lodge.egress": "1mbit"}
+
+
+def test_ports_in_answers_are_what_is_bound(door: Door) -> None:
+    one = door.engine.containers.add(container(status="running", pid=7))
+    one.sandbox_id = "5" * 64
+    one.wish.config.exposed_ports = {"80/tcp": {}, "81/tcp": {}}
+    one.wish.networking.endpoints_config = {"none": EndpointSettings(mac_address="02:00:00:00:00:01")}
+    shown = door.get("/containers/one/json")["NetworkSettings"]
+    assert shown["Ports"] == {}
+    assert shown["SandboxKey"] == "/proc/7/ns/net"
+    assert shown["Networks"]["none"]["MacAddress"] == "02:00:00:00:00:01"
+    one.networks = {"bridge": EndpointSettings(ip_address="172.17.0.2")}
+    one.ports = {"80/tcp": [PortBinding(host_ip="0.0.0.0", host_port="8080")]}
+    shown = door.get("/containers/one/json")["NetworkSettings"]
+    assert shown["Ports"] == {"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8080"}], "81/tcp": None}
+    assert door.get("/containers/json")[0]["Ports"] == [
+        {"IP": "0.0.0.0", "PublicPort": 8080, "PrivatePort": 80, "Type": "tcp"},
+        {"PrivatePort": 81, "Type": "tcp"},
+    ]
 
 
 def test_wait_sends_headers_first(door: Door) -> None:

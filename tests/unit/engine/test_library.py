@@ -17,7 +17,7 @@ from lodge.engine.library.capture import Capture
 from lodge.engine.library.results import ProgramFailed, RunResult
 from lodge.engine.library.wishes import Options, size, wish, words
 from lodge.errors import InvalidArgument
-from lodge.spec.container import DeviceMapping, MountPoint, RestartPolicy
+from lodge.spec.container import DeviceMapping, EndpointSettings, MountPoint, PortBinding, RestartPolicy
 from lodge.spec.streams import frame
 
 
@@ -80,6 +80,23 @@ def test_the_default_has_no_network_and_keeps_its_log() -> None:
     made = wish("busybox", ["true"], {}, stdin=False, keep_log=True)
     assert made.host.network_mode == "none"
     assert made.host.log_config.type == ""
+
+
+def test_ports_and_names_in_a_network() -> None:
+    options: Options = {
+        "network": "shop",
+        "aliases": ["db"],
+        "ports": {80: 8080, "53/udp": ("127.0.0.1", 5353), "81": None},
+    }
+    found = wish("busybox", None, options, stdin=False, keep_log=True)
+    assert found.host.port_bindings == {
+        "80/tcp": [PortBinding(host_port="8080")],
+        "53/udp": [PortBinding(host_ip="127.0.0.1", host_port="5353")],
+        "81/tcp": [PortBinding()],
+    }
+    assert set(found.config.exposed_ports or ()) == {"80/tcp", "53/udp", "81/tcp"}
+    endpoints = found.networking.endpoints_config or {}
+    assert (endpoints["shop"] or EndpointSettings()).aliases == ["db"]
 
 
 def test_an_unknown_option_is_refused() -> None:

@@ -10,8 +10,10 @@ from lodge.errors import InvalidArgument
 from lodge.spec.container import (
     ContainerConfig,
     DeviceMapping,
+    EndpointSettings,
     HostConfig,
     MountPoint,
+    PortBinding,
     RestartPolicy,
     Wish,
 )
@@ -26,7 +28,9 @@ class Options(TypedDict, total=False):
     """What can be said of a container beside its image and command; everything may be left out.
 
     `env` variables; `workdir`, `user` (name, uid, uid:gid), `hostname`, `entrypoint`; `memory` bytes or
-    "512m", `cpus` as 1.5, `pids` the number of tasks; `network` none (the default), host or container:NAME;
+    "512m", `cpus` as 1.5, `pids` the number of tasks; `network` none (the default), bridge, host,
+    container:NAME or the name of a network; `aliases` further names in it; `ports` as {"80/tcp": 8080}, a
+    port of this host, an (address, port), or None for any;
     `mounts` as `docker run -v` takes them ("/host:/place:ro", "volume:/place") or MountPoint values;
     `tmpfs` place to options; `tty`; `read_only` root; `privileged`; `cap_add`, `cap_drop`, `security_opt`;
     `devices` paths; `init`; `labels`; `runtime`; `shm_size`; `stop_signal`; `restart` policy as
@@ -42,6 +46,8 @@ class Options(TypedDict, total=False):
     cpus: float | None
     pids: int | None
     network: str | None
+    aliases: Sequence[str]
+    ports: Mapping[str | int, int | tuple[str, int] | None]
     mounts: Sequence[str | MountPoint]
     tmpfs: Mapping[str, str] | Sequence[str] | None
     tty: bool
@@ -89,7 +95,29 @@ def wish(image: str, command: Command, options: Options, *, stdin: bool, keep_lo
     for name in options:
         if name not in KNOWN:
             raise InvalidArgument(f"unknown option {name!r}", hint=f"known are {', '.join(sorted(KNOWN))}")
-    return Wish(config=_config(image, command, options, stdin=stdin), host=_host(options, keep_log=keep_log))
+    found = Wish(config=_config(image, command, options, stdin=stdin), host=_host(options, keep_log=keep_log))
+    _take_network(found, options)
+    return found
+
+
+def _take_network(found: Wish, options: Options) -> None:
+    if aliases := options.get("aliases"):
+        endpoint = EndpointSettings(aliases=list(aliases))
+        found.networking.endpoints_config = {found.host.network_mode: endpoint}
+    if ports := options.get("ports"):
+        found.host.port_bindings = {_port(port): [_binding(place)] for port, place in ports.items()}
+        found.config.exposed_ports = {port: {} for port in found.host.port_bindings}
+
+
+def _port(text: str | int) -> str:
+    return f"{text}/tcp" if isinstance(text, int) or "/" not in text else text
+
+
+def _binding(place: int | tuple[str, int] | None) -> PortBinding:
+    if place is None:
+        return PortBinding()
+    address, port = place if isinstance(place, tuple) else ("", place)
+    return PortBinding(host_ip=address, host_port=str(port or ""))
 
 
 def _config(image: str, command: Command, options: Options, *, stdin: bool) -> ContainerConfig:
