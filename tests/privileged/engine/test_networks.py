@@ -65,12 +65,12 @@ def test_a_network_of_a_user_namespace_belongs_to_it(stage: Stage) -> None:
 
 
 def test_other_runtimes_get_a_network_that_is_ready(stage: Stage) -> None:
-    if "crun" not in stage.settings.runtimes:
+    if "installed-crun" not in stage.settings.runtimes:
         pytest.skip("there is no crun here")
 
     async def scene(it: Scene) -> None:
         async with network(it, "foreign"):
-            box = await it.started(network_mode="foreign", runtime="crun")
+            box = await it.started(network_mode="foreign", runtime="installed-crun")
             place = (await it.containers.get(box)).networks["foreign"]
             pid = (await it.containers.get(box)).state.pid
             assert f"{place.ip_address}/" in addresses(pid)
