@@ -71,7 +71,8 @@ def _pulls(subjects: Subjects, image: str, title: str) -> list[Measured]:
     peaks: list[float] = []
     for turn in range(max(2, subjects.rounds // 2)):
         for engine in subjects.engines().values():
-            _peak(engine, reset=True)
+            if engine.name == "lodge":
+                _peak(engine, reset=True)
             sample = _pull(clients[engine.name], image)
             if engine.name == "lodge":
                 peaks.append(_peak(engine, reset=False))
