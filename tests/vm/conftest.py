@@ -43,6 +43,7 @@ class Street:
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
         self.settings = stage.settings
+        self.engine = stage.engine
 
     def play(self, act: Callable[[Scene], Coroutine[Any, Any, Any]], *, timeout: float = 120) -> Any:
         """Open an engine, play, remove every container, close."""

@@ -110,7 +110,13 @@ def test_a_terminal_pause_stop_signals_figures_and_processes(street: Street) -> 
             "sh", "-c", "test -t 0 && tty", config={"tty": True, "open_stdin": True}, **HOUSE
         )
         assert (code, output.strip()) == (0, "/dev/pts/0")
-        box = await scene.started("sh", "-c", "trap 'exit 7' TERM; while sleep 0.1; do :; done", **HOUSE)
+        box = await scene.started(
+            "sh", "-c", "trap 'exit 7' TERM; echo ready; while sleep 0.1; do :; done", **HOUSE
+        )
+        for _ in range(100):
+            if await scene.log(box, stdout=True):
+                break
+            await asyncio.sleep(0.1)
         table = await scene.containers.top(box, "")
         assert any("trap" in row[-1] for row in table.processes)
         figures = [stats async for stats in await scene.containers.stats(box, stream=False, one_shot=True)]
@@ -165,24 +171,20 @@ def test_a_killed_hypervisor_ends_the_container_as_a_kill(street: Street) -> Non
 
 
 def test_machines_outlive_the_engine(street: Street) -> None:
-    found: list[str] = []
+    async def whole() -> None:
+        async with street.engine() as scene:
+            box = await scene.started("sh", "-c", "while sleep 0.2; do echo tick; done", **HOUSE)
+        async with street.engine() as scene:
+            try:
+                assert (await scene.containers.get(box)).state.status == "running"
+                assert await scene.exec(box, "echo", "still here") == (0, "still here\n")
+            finally:
+                await scene.clear()
 
-    async def first(scene: Scene) -> None:
-        found.append(await scene.started("sh", "-c", "while sleep 0.2; do echo tick; done", **HOUSE))
-        scene.engine.parts.census = type(scene.engine.parts.census)()
-
-    async def second(scene: Scene) -> None:
-        [box] = found
-        assert (await scene.containers.get(box)).state.status == "running"
-        assert await scene.exec(box, "echo", "still here") == (0, "still here\n")
-
-    street.play(first)
-    street.play(second)
+    asyncio.run(whole())
 
 
 def test_it_is_found_by_name_and_published_port_as_a_container(street: Street) -> None:
-    pytest.importorskip("lodge.engine.networks.facade")
-
     async def act(scene: Scene) -> None:
         code, output = await scene.run(
             "sh", "-c", "ip -4 addr show eth0; ip route", **HOUSE, network_mode="bridge"

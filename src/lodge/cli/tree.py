@@ -133,6 +133,7 @@ TREE: dict[str, str | dict[str, str]] = {
     "build": IMAGE["build"],
     "builder": BUILDER,
     "compare": "compare:COMPARE",
+    "compare": "compare:COMPARE",
     "completion": "completion:COMPLETION",
     "container": CONTAINER,
     "events": SYSTEM["events"],

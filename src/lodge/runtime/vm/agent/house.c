@@ -174,6 +174,8 @@ int house_set_up(const uint8_t *payload, uint32_t length, struct failure *failur
 	setup_length = length;
 	raise_loopback();
 	bind_devices();
+	/* Memory is limited where it is used, as in a container on a large host: by the control group. */
+	write_file("/proc/sys/vm/overcommit_memory", "1");
 	while ((more = next_field(setup, length, &offset, &field)) > 0) {
 		int bad = 0;
 		switch (field.tag) {
