@@ -8,8 +8,10 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterable
 
+from msgspec import structs
+
 from lodge.errors import Conflict, InvalidArgument
-from lodge.kernel.netlink import links
+from lodge.kernel.netlink import links, routes
 from lodge.kernel.netlink.socket import Refused
 from lodge.kernel.netlink.wire import Request
 from lodge.network import settings
@@ -65,11 +67,19 @@ class Interfaces:
         space.sock.do(*requests, tolerate=(errno.EEXIST,))
 
     def find(self, cell: Cell, space: Space) -> list[str]:
-        """Know a sandbox's interfaces again by their hardware addresses; gives endpoints without one."""
-        by_mac = {link.mac: link for link in space.links() if link.mac}
+        """Know a sandbox's interfaces again; gives the endpoints that have none any more.
+
+        By their hardware addresses or, where the container changed its own or has none, by the others.
+        """
+        known = {link.ifindex: link for link in space.links()}
+        by_address = {link.mac: link for link in known.values() if link.mac}
+        for answer in space.sock.ask(routes.dump_addresses()):
+            address = routes.parse_address(answer)
+            by_address[str(address.interface)] = known[address.ifindex]
         missing = []
         for endpoint in cell.sandbox.endpoints:
-            link = by_mac.get(endpoint.mac.lower())
+            marks = (endpoint.mac.lower(), endpoint.ipv4, endpoint.ipv6)
+            link = next((by_address[mark] for mark in marks if mark in by_address), None)
             if link is None:
                 missing.append(endpoint.id)
             else:
@@ -108,6 +118,8 @@ class Interfaces:
 
     def _dress(self, space: Space, endpoint: Endpoint, plug: Plug) -> None:
         sysctls = endpoint_sysctls(endpoint, plug.name)
+        if not self._networks.driver(self._networks[endpoint.network]).own_mac:
+            endpoint = structs.replace(endpoint, mac="")
         ipv6 = bool(endpoint.ipv6)
         if space.ipv6 is not ipv6:
             space.disable_ipv6(plug.name, disable=not ipv6)

@@ -3,7 +3,9 @@
 import contextlib
 import errno
 import os
+import shutil
 import statistics
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -166,6 +168,36 @@ def test_a_hundred_starts_leave_nothing_and_do_not_get_slower(scene: Scene) -> N
         scene.hands.release(wish.container)
     assert statistics.median(took[50:]) < 3 * statistics.median(took[:50])
     wait_for(lambda: (scene.hands._cells.pool.forget(network.id), footprint() == before)[1], 10)
+
+
+def test_a_neighbour_that_drops_what_is_forwarded_is_named(scene: Scene) -> None:
+    if shutil.which("nft") is None:
+        pytest.skip("nft is not installed")
+    chain = "add chain ip filter FORWARD { type filter hook forward priority 0; policy drop; }"
+    subprocess.run(["nft", f"add table ip filter; {chain}"], check=True)
+    network = scene.network()
+    [warning] = scene.hands.open([network], [])
+    assert "FORWARD of the table ip filter" in warning
+
+
+def test_forwarding_is_switched_on_and_the_hosts_own_routes_are_kept(scene: Scene) -> None:
+    host.set_sysctl("ipv4/ip_forward", "0")
+    host.set_sysctl("ipv6/conf/all/forwarding", "0")
+    host.set_sysctl("ipv6/conf/eth0/accept_ra", "1")
+    scene.network(ipv6=True)
+    assert host.sysctl("ipv4/ip_forward") == "1"
+    assert host.sysctl("ipv6/conf/all/forwarding") == "1"
+    assert host.sysctl("ipv6/conf/eth0/accept_ra") == "2"
+
+
+def test_a_container_that_changed_its_hardware_address_is_found_again(scene: Scene) -> None:
+    network = scene.network()
+    guest = scene.guest(network)
+    with guest.inside():
+        change_links(links.change("eth0", also=links.settings(mac="02:00:00:00:00:99")))
+    scene.hands.close()
+    scene.hands = scene.begin()
+    assert scene.hands.open([network], [guest.living()]) == []
 
 
 class Death:

@@ -48,6 +48,13 @@ def message(kind: int, flags: int, family: int, *parts: bytes) -> Request:
     return Request(_NFTABLES << 8 | kind, flags, header(family) + b"".join(parts))
 
 
+def _byte_order(each: Set) -> int:
+    """For nft(8) only (libnftnl, NFTNL_UDATA_SET_KEYBYTEORDER): 0 each field its own, 1 the host's, 2 big."""
+    if len(each.key) > 1:
+        return 0
+    return 1 if each.key[0] is types.IFINDEX else 2
+
+
 class Batch:
     """Requests in order, to be sent as one transaction."""
 
@@ -141,9 +148,7 @@ class Batch:
             fields = (nested(1, be32(1, (kind.length + 3) & ~3)) for kind in each.key)
             parts.append(nested(9, nested(2, *fields)))
         parts.append(be32(10, number))
-        # For nft(8) only: which order of bytes the key has (libnftnl's NFTNL_UDATA_SET_KEYBYTEORDER).
-        order = 1 if each.key[-1] is types.IFINDEX and len(each.key) == 1 else 2
-        parts.append(attribute(13, b"\0\4" + struct.pack("=I", order)))
+        parts.append(attribute(13, b"\0\4" + struct.pack("=I", _byte_order(each))))
         self._add(NEWSET, NLM_F_CREATE, FAMILIES[table.family], *parts)
 
     def _chain(self, table: Table, chain: Chain) -> None:

@@ -22,6 +22,8 @@ from lodge.network.space import Space
 class BridgeDriver:
     """Makes bridges through one socket in the host's namespace."""
 
+    own_mac = True
+
     def __init__(self, wanted: Settings, sock: NetlinkSocket, lock: threading.Lock) -> None:
         self._settings = wanted
         self._socket = sock

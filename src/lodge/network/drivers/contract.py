@@ -19,7 +19,12 @@ class Plug(NamedTuple):
 
 
 class Driver(Protocol):
-    """One kind of network. Methods may be called again with the same network at any time."""
+    """One kind of network. Methods may be called again with the same network at any time.
+
+    `own_mac`: interfaces have hardware addresses of their own, not their parent's.
+    """
+
+    own_mac: bool
 
     def check(self, network: Network) -> None:
         """Raise when this host can't make it; change nothing."""

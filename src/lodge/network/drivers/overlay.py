@@ -29,6 +29,8 @@ _OVERHEAD = 50
 class OverlayDriver:
     """The bridge driver's work, and one vxlan a network."""
 
+    own_mac = True
+
     def __init__(
         self, wanted: Settings, sock: NetlinkSocket, lock: threading.Lock, bridges: BridgeDriver
     ) -> None:

@@ -30,6 +30,7 @@ class ParentDriver:
 
     def __init__(self, kind: str, wanted: Settings, sock: NetlinkSocket, lock: threading.Lock) -> None:
         self._kind = kind
+        self.own_mac = kind != "ipvlan"
         self._settings = wanted
         self._socket = sock
         self._lock = lock

@@ -1,5 +1,6 @@
 """The command line of pasta, and what this provider does not offer."""
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ PORT = Port(container_port=80, host_ip="0.0.0.0", host_port=8080)
 
 def pairs(endpoint: Endpoint, *ports: Port) -> list[tuple[str, str]]:
     words = pasta.arguments("pasta", endpoint, "eth0", ports, 7, "/run/x.pid")
-    return list(zip(words, words[1:], strict=False))
+    return list(itertools.pairwise(words))
 
 
 def test_addresses_gateways_and_ports() -> None:
