@@ -21,7 +21,7 @@ from lodge.engine.parts import Parts
 from lodge.engine.settings import NetworkSettings, Settings
 from lodge.engine.state.database import Database
 from lodge.engine.state.rows import Rows
-from lodge.errors import Conflict
+from lodge.errors import Conflict, NotFound
 from lodge.network.contract import Counters, Endpoint, Living, Network, Port, Ready, Sandbox
 from lodge.spec.container import EndpointSettings
 from tests.unit.engine.samples import container, facts
@@ -81,6 +81,8 @@ class FakeHands:
         return tuple(bound)
 
     def connect(self, container: str, pid: int, endpoint: Endpoint, sandbox: Sandbox) -> str:
+        if container not in self.sandboxes:
+            raise NotFound(f"container {container} has no network")
         self.asked.append(("connect", container, endpoint, sandbox))
         self.sandboxes[container] = sandbox
         return f"eth{len(sandbox.endpoints) - 1}"

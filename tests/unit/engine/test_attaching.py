@@ -212,6 +212,20 @@ def test_connect_for_the_next_start(play: Play) -> None:
     play(scene)
 
 
+def test_ports_come_back_with_the_first_network(play: Play) -> None:
+    async def scene(nets: Nets) -> None:
+        await make(nets, "one")
+        box = nets.container("box", "one", port_bindings={"80/tcp": [PortBinding(host_port="8080")]})
+        await nets.start(box)
+        await nets.networks.disconnect("one", "box", force=False)
+        assert (box.ports, box.interfaces) == ({}, {})
+        await nets.networks.connect("one", "box", EndpointSettings())
+        assert nets.hands.names()[-2:] == ["connect", "change"]
+        assert ports_of(box) == {"80/tcp": ["8080", "8080"]}
+
+    play(scene)
+
+
 def test_a_running_container_without_a_network_gets_its_first(play: Play) -> None:
     async def scene(nets: Nets) -> None:
         await make(nets, "one")

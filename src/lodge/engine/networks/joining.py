@@ -96,7 +96,6 @@ async def _enter(
     asked: EndpointSettings,
 ) -> None:
     """Give a running container an interface; nothing is changed when that fails."""
-    from lodge.engine.networks import plans
     from lodge.engine.planning import ports
 
     await parts.wiring.ready()
@@ -107,14 +106,33 @@ async def _enter(
             held = ports.as_ports(container.ports)
             interface = await _plug(attachments, parts, container, endpoint, held)
         else:
-            ready = await attachments.furnish(container, plans.whole(parts, container), container.state.pid)
-            interface = ready.interfaces.get(endpoint.endpoint_id, "")
+            interface = await _plug_first(attachments, parts, container, endpoint)
     except BaseException:
         attachments.vacate(endpoint)
         _forget(container, network.name)
         raise
     container.interfaces = {**container.interfaces, endpoint.endpoint_id: interface}
     _rewrite(parts, container)
+
+
+async def _plug_first(
+    attachments: Attachments, parts: Parts, container: Container, endpoint: EndpointSettings
+) -> str:
+    """Give its first interface to one that has lost all, or never had any; its ports come with it."""
+    from lodge.engine.networks import plans
+    from lodge.engine.planning import ports
+
+    whole = plans.whole(parts, container)
+    hands, pid = parts.wiring.hands, container.state.pid
+    try:
+        interface = await _plug(attachments, parts, container, endpoint, ())
+    except NotFound:
+        ready = await attachments.furnish(container, whole, pid)
+        return ready.interfaces.get(endpoint.endpoint_id, "")
+    if whole.ports:
+        bound = await attachments.in_turn(container.id, hands.change, container.id, pid, whole)
+        container.ports = ports.bound(bound)
+    return interface
 
 
 async def _plug(
