@@ -122,6 +122,7 @@ class Stack:
         self.steps: list[list[Step]] = []
         self.tree: dict[str, Entry] = {}
         self._copies: dict[str, list[int]] = {}
+        self._children: dict[str, set[str]] = {}
         for layer in self.layers:
             self.steps.append(sorted(self._apply(layer), key=lambda step: step.path))
 
@@ -165,21 +166,34 @@ class Stack:
                 yield Step(path, "modified", entry.size, entry.kind)
             if entry.size:
                 self._copies.setdefault(path, []).append(entry.size)
-        self.tree.update(layer.entries)
+            self._add(path, entry)
+
+    def _add(self, path: str, entry: Entry) -> None:
+        self.tree[path] = entry
+        while path:
+            parent = path.rpartition("/")[0]
+            known = self._children.setdefault(parent, set())
+            if path in known:
+                return
+            known.add(path)
+            path = parent
+
+    def _below(self, path: str) -> Iterator[str]:
+        """What the tree has below a directory. Names that are gone stay in the index and are passed over."""
+        stack = list(self._children.get(path, ()))
+        while stack:
+            one = stack.pop()
+            stack.extend(self._children.get(one, ()))
+            if one in self.tree:
+                yield one
 
     def _delete(self, path: str, layer: Layer, *, itself: bool) -> Iterator[Step]:
-        beginning = f"{path}/" if path else ""
-        below = [one for one in self.tree if one.startswith(beginning)] if self._is_directory(path) else []
-        for one in below:
+        for one in list(self._below(path)):
             gone = self.tree.pop(one)
             if one not in layer.entries:
                 yield Step(one, "deleted", gone.size, gone.kind)
         if itself and (gone_itself := self.tree.pop(path, None)) is not None and path not in layer.entries:
             yield Step(path, "deleted", gone_itself.size, gone_itself.kind)
-
-    def _is_directory(self, path: str) -> bool:
-        entry = self.tree.get(path)
-        return not path or entry is None or entry.kind == "dir"
 
 
 class Difference(Struct, frozen=True):
