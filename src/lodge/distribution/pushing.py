@@ -49,7 +49,7 @@ class Departure(Protocol):
         """Begin to read a blob in the middle."""
 
     def holders(self, domain: str, /) -> dict[str, list[str]]:
-        """Return the repositories of a registry that hold a layer, by its digest."""
+        """Return the repositories of a registry that hold a blob, by its digest."""
 
     def knows(self, beginning: str, /) -> bool:
         """Whether a name begins so: whether a repository was pulled from or pushed to."""
@@ -187,12 +187,13 @@ class Pusher:
         unique = dict(zip((layer.digest for layer in manifest.layers), names, strict=True))
         for name in reversed(unique.values()):
             self._tell(("Preparing", name))
+        config = self._pool.submit(self._send, manifest.config, _quiet)
         work = {
             layer.digest: self._pool.submit(self._layer, layer, unique[layer.digest], target.media_type)
             for layer in manifest.layers
         }
         sent = self._finished(work)
-        self._upload(manifest.config, _quiet).run()
+        config.result()
         layers = tuple(sent[layer.digest] for layer in manifest.layers)
         if layers == manifest.layers:
             return target
@@ -202,8 +203,11 @@ class Pusher:
         data = msgspec.structs.replace(manifest, layers=layers, media_type=media_type).encode()
         return Descriptor(media_type=media_type, digest=self._departure.put(data), size=len(data))
 
-    def _upload(self, blob: Descriptor, tell: Callable[[int, int], None]) -> Upload:
-        return Upload(self._repository, blob, self._departure, tell, self._abort, attempts=self._attempts)
+    def _send(self, blob: Descriptor, tell: Callable[[int, int], None]) -> str:
+        """In a thread: bring one blob there; gives how."""
+        upload = Upload(self._repository, blob, self._departure, tell, self._abort, attempts=self._attempts)
+        others = [path for path in self._holders.get(blob.digest, ()) if path != self._reference.path]
+        return upload.run(others[0] if others else None, likely=self._known)
 
     def _finished(self, work: dict[str, Future[Descriptor]]) -> dict[str, Descriptor]:
         """Wait for all layers; after a failure no other one is begun."""
@@ -238,10 +242,7 @@ class Pusher:
                 told = now
                 self._tell(("Pushing", name, done, total))
 
-        others = [path for path in self._holders.get(sent.digest, ()) if path != self._reference.path]
-        source = others[0] if others else None
-        how = self._upload(sent, figures).run(source, likely=self._known)
-        self._tell((how, name))
+        self._tell((self._send(sent, figures), name))
         return sent
 
 

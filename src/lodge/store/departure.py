@@ -14,7 +14,7 @@ import msgspec
 
 from lodge.archive.compression import GZIP, NONE, ZSTD, compressor, detect, inflate
 from lodge.archive.source import CHUNK, DescriptorReader
-from lodge.errors import InvalidArgument, NotFound
+from lodge.errors import Corrupt, InvalidArgument, NotFound
 from lodge.spec.descriptor import (
     DOCKER_LAYER_GZIP,
     DOCKER_MANIFEST,
@@ -63,18 +63,18 @@ class Departure:
             os.close(fd)
 
     def holders(self, domain: str) -> dict[str, list[str]]:
-        """Return which repositories of a registry hold a layer, by the layer's digest, as far as known."""
+        """Return which repositories of a registry hold a blob, by the blob's digest, as far as known."""
         found: dict[str, list[str]] = {}
         for name, target in self._references.list().items():
             if not name.startswith(f"{domain}/"):
                 continue
             path = name.removeprefix(f"{domain}/").partition("@")[0].partition(":")[0]
             try:
-                layers = self._images.resolve(target).manifest.layers
-            except NotFound:
+                manifest = self._images.resolve(target).manifest
+            except (NotFound, Corrupt):
                 continue
-            for layer in layers:
-                paths = found.setdefault(layer.digest, [])
+            for blob in (manifest.config, *manifest.layers):
+                paths = found.setdefault(blob.digest, [])
                 if path not in paths:
                     paths.append(path)
         return found
