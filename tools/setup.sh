@@ -44,6 +44,8 @@ system_packages() {
     want ca-certificates test -s /etc/ssl/certs/ca-certificates.crt
     if [ "$purpose" = test ]; then
         want gcc has gcc
+        want qemu-system-x86 has qemu-system-x86_64
+        want erofs-utils has mkfs.erofs
         want libc6-dev test -e /usr/include/stdlib.h
         want iproute2 has ip
         want util-linux has unshare

@@ -12,6 +12,7 @@ from lodge.engine.networks import texts
 from lodge.engine.networks.attaching import Attachments, asked_of
 from lodge.engine.networks.places import check, fresh
 from lodge.engine.parts import Parts
+from lodge.engine.planning import machines
 from lodge.engine.planning.namespaces import HOST, NONE, joined
 from lodge.errors import Conflict, Forbidden, NotFound
 from lodge.spec.container import EndpointSettings
@@ -38,6 +39,8 @@ async def connect(
             raise Forbidden(f"endpoint with name {container.name} already exists in network {network.name}")
         endpoint = fresh(asked)
         live = container.state.running and bool(container.state.pid)
+        if live:
+            machines.check_rewiring(container.wish.host)
         if live and network.name not in (HOST, NONE):
             await _enter(parts, attachments, container, network, endpoint, asked)
         else:

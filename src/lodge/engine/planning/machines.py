@@ -53,3 +53,12 @@ def check(host: HostConfig) -> None:
         raise Unsupported(f"--device and --gpus: {_OWN_KERNEL}, which does not see the host's devices")
     if host.cpuset_mems:
         raise Unsupported(f"--cpuset-mems: {_OWN_KERNEL}, which has one memory node")
+
+
+def check_rewiring(host: HostConfig) -> None:
+    """Unsupported for a machine that runs: its cards are those that it was started with."""
+    if wanted(host):
+        raise Unsupported(
+            "a machine that runs can't be connected to further networks",
+            hint="stop it, connect it, start it again",
+        )
