@@ -420,8 +420,55 @@ class FakeSystem:
         return found()
 
 
+class FakeContext:
+    def __init__(self) -> None:
+        self.closed = False
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class FakeBuilds:
+    """Takes requests and plays events."""
+
+    def __init__(self) -> None:
+        self.requests: list[Any] = []
+        self.events: list[Any] = []
+        self.failure: Exception | None = None
+        self.received = b""
+        self.remote = ""
+        self.cancelled: list[str] = []
+        self.pruned: dict[str, Any] = {}
+        self.context = FakeContext()
+
+    async def receive(self, source: Any, remote: str, request: Any) -> FakeContext:
+        self.received = source.read(-1)
+        self.remote = remote
+        request.context = self.context
+        return self.context
+
+    async def build(self, request: Any, id: str = "") -> AsyncIterator[Any]:
+        del id
+        self.requests.append(request)
+        for event in self.events:
+            yield event
+        if self.failure is not None:
+            raise self.failure
+
+    def records(self) -> list[Any]:
+        return []
+
+    async def cancel(self, id: str) -> None:
+        self.cancelled.append(id)
+
+    async def prune(self, filters: Any, **options: Any) -> Pruned:
+        self.pruned = {"filters": filters, **options}
+        return Pruned()
+
+
 class FakeEngine:
     def __init__(self) -> None:
+        self.builds = FakeBuilds()
         self.containers = FakeContainers()
         self.execs = FakeExecs()
         self.images = FakeImages()

@@ -191,7 +191,7 @@ class MountKeeper:
         try:
             os.rename(staged, path)
         except OSError:
-            # Another step was first.
+            # SAFETY: a directory that was made here a moment ago; another step was first.
             shutil.rmtree(staged, ignore_errors=True)
         return os.path.join(path, "files")
 
