@@ -209,6 +209,11 @@ class Transport:
                 if scheme == schemes[-1]:
                     raise
                 continue
+            remembered = self._schemes.pop(endpoint.host, None) == scheme
+            if remembered and answer.status == 400 and scheme == "http" and isinstance(body, bytes | None):
+                # So says a registry that has learned TLS since it was asked first.
+                answer.close()
+                return self._try_schemes(endpoint, method, target, headers, body, abort)
             self._schemes[endpoint.host] = scheme
             return answer
         raise AssertionError("an endpoint has a scheme")

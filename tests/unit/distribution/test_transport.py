@@ -97,3 +97,16 @@ def test_proxies() -> None:
     for near in ("https://inner.example/", "https://a.corp:5000/", "http://10.0.0.1/", "http://localhost:5/"):
         assert proxy_for(settings, near) == ""
     assert proxy_for(RegistrySettings(https_proxy="x", no_proxy="*"), "https://a.io/") == ""
+
+
+def test_a_registry_that_has_learned_tls_is_asked_over_tls(
+    registry: Scripted, registries: Registries
+) -> None:
+    place = _own(registry, registries)
+    place.manifest("latest")
+    assert registries.transport.schemes(place.endpoint) == ("http",)
+    left = _first(1, Told(400, b"Client sent an HTTP request to an HTTPS server."))
+    registry.rules = [lambda asked: left.pop() if left else None]
+    # TLS is tried first again; this one has unlearned it meanwhile.
+    assert place.manifest("latest").data
+    assert len(registry.asked) == 3
