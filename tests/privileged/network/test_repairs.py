@@ -107,10 +107,6 @@ def test_after_a_sudden_death_everything_is_found_and_what_is_left_over_goes(sce
     kept = scene.guest(network, Port(container_port=80, host_port=8080))
     lost = scene.guest(network, Port(container_port=80, host_port=8081))
     scene.guest(forgotten)
-    with kept.inside():
-        server = Listener("0.0.0.0", 80)
-    with server:
-        assert reach(server, "::1", 8080)  # the porter has come up
     # The death: nothing is closed in an order. Sockets and descriptors of the dead engine are the kernel's.
     scene.hands.close()
     scene.networks.remove(forgotten)
@@ -223,10 +219,6 @@ def test_a_sudden_death_between_any_two_steps_is_repaired(
 ) -> None:
     network, other = scene.network(1, ipv6=True), scene.network(2)
     kept = scene.guest(other, Port(container_port=80, host_port=8090))
-    with kept.inside():
-        server = Listener("0.0.0.0", 80)
-    with server:
-        assert reach(server, "::1", 8090)  # the porter has come up
     wish = scene.sandbox(scene.endpoint(network), ports=(Port(container_port=80, host_port=8080),))
     scene.hands.remove(network)
     died, calls = True, 0

@@ -48,11 +48,13 @@ def message(kind: int, flags: int, family: int, *parts: bytes) -> Request:
     return Request(_NFTABLES << 8 | kind, flags, header(family) + b"".join(parts))
 
 
-def _byte_order(each: Set) -> int:
-    """For nft(8) only (libnftnl, NFTNL_UDATA_SET_KEYBYTEORDER): 0 each field its own, 1 the host's, 2 big."""
-    if len(each.key) > 1:
-        return 0
-    return 1 if each.key[0] is types.IFINDEX else 2
+def _words_for_nft(each: Set) -> bytes:
+    """User data by which nft(8) knows the key's order of bytes; the kernel only keeps it.
+
+    libnftnl's NFTNL_UDATA_SET_KEYBYTEORDER: 0 each field its own, 1 the host's, 2 big.
+    """
+    order = 0 if len(each.key) > 1 else 1 if each.key[0] is types.IFINDEX else 2
+    return b"\0\4" + struct.pack("=I", order)
 
 
 class Batch:
@@ -148,7 +150,7 @@ class Batch:
             fields = (nested(1, be32(1, (kind.length + 3) & ~3)) for kind in each.key)
             parts.append(nested(9, nested(2, *fields)))
         parts.append(be32(10, number))
-        parts.append(attribute(13, b"\0\4" + struct.pack("=I", _byte_order(each))))
+        parts.append(attribute(13, _words_for_nft(each)))
         self._add(NEWSET, NLM_F_CREATE, FAMILIES[table.family], *parts)
 
     def _chain(self, table: Table, chain: Chain) -> None:
