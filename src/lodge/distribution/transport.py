@@ -209,9 +209,10 @@ class Transport:
                 if scheme == schemes[-1]:
                     raise
                 continue
-            remembered = self._schemes.pop(endpoint.host, None) == scheme
+            remembered = self._schemes.get(endpoint.host) == scheme
             if remembered and answer.status == 400 and scheme == "http" and isinstance(body, bytes | None):
                 # So says a registry that has learned TLS since it was asked first.
+                self._schemes.pop(endpoint.host, None)
                 answer.close()
                 return self._try_schemes(endpoint, method, target, headers, body, abort)
             self._schemes[endpoint.host] = scheme
