@@ -32,6 +32,7 @@ ORDER = (
     "pull-small",
     "pull-large",
     "pull-again",
+    "registry-server",
     "names",
     "network-run",
     "network-throughput",

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import socket
+from pathlib import Path
+
 import pytest
 
 from lodge.engine.planning import environment, files, logging, merge
 from lodge.engine.settings import Settings
 from lodge.errors import InvalidArgument, LodgeError, Unsupported
+from lodge.runtime.logs import journald
 from lodge.runtime.messages import LogSpec
 from lodge.spec.container import ContainerConfig, HealthCheck, LogConfig
 from tests.unit.engine.samples import container
@@ -84,7 +88,7 @@ def test_volumes_labels_ports_and_health_are_joined() -> None:
     ("kind", "driver", "options", "words"),
     [
         (InvalidArgument, "odd", {}, "logger: no log driver named 'odd' is registered"),
-        (Unsupported, "journald", {}, "logger: log driver journald is not part of this engine yet"),
+        (Unsupported, "gelf", {}, "logger: log driver gelf is not part of this engine yet"),
         (
             InvalidArgument,
             "json-file",
@@ -104,6 +108,20 @@ def test_log_options_that_are_refused(
     with pytest.raises(kind) as caught:
         logging.complete(LogConfig(type=driver, config=options), Settings())
     assert caught.value.message.startswith(words)
+
+
+def test_a_journal_is_refused_only_where_there_is_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    address = str(tmp_path / "socket")
+    monkeypatch.setattr(journald, "SOCKET", address)
+    with pytest.raises(Unsupported, match="journald is not enabled on this host"):
+        logging.complete(LogConfig(type="journald"), Settings())
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journal:
+        journal.bind(address)
+        log = LogConfig(type="journald")
+        logging.complete(log, Settings())
+    assert log.type == "journald"
 
 
 def test_the_log_of_a_container() -> None:
