@@ -94,7 +94,12 @@ class VmDwelling:
         resources = self._config.linux.resources if self._config.linux else None
         user = cells.user_of(self._identity)
         cage = cells.Hypervisor(
-            self._place, base.directory, user, devices=["/dev/kvm"], network=self._wires.space
+            self._place,
+            base.directory,
+            user,
+            self._compiled(cells.hypervisor_filter()),
+            devices=["/dev/kvm"],
+            network=self._wires.space,
         )
         porter = cells.Porter(self._place, user, self._compiled(cells.porter_filter()))
         self._make_group(resources)

@@ -24,6 +24,7 @@ from lodge.runtime.exit_record import ProcessIdentity
 
 _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 _CHUNK = 4 << 20
+_BLOCK = 16 << 10
 
 
 class Copy(Struct):
@@ -60,7 +61,7 @@ class Frozen:
                 return
             staged = tempfile.mkdtemp(dir=self._parent, prefix=".making-")
             try:
-                memory = _create(os.path.join(staged, "memory"))
+                memory = _create(os.path.join(staged, "memory.raw"))
                 state = _create(os.path.join(staged, "state"))
                 try:
                     os.ftruncate(memory, size)
@@ -68,6 +69,7 @@ class Frozen:
                 finally:
                     os.close(memory)
                     os.close(state)
+                _leave_zeros_out(os.path.join(staged, "memory.raw"), os.path.join(staged, "memory"))
                 os.mkdir(os.path.join(staged, "holders"))
                 os.rename(staged, self._directory)
             except BaseException:
@@ -159,6 +161,24 @@ class Frozen:
 
 def _create(path: str) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+
+
+def _leave_zeros_out(path: str, target_path: str) -> None:
+    """Copy a file without what is zero in it, which a kernel writes a lot of, and remove it."""
+    source, target = os.open(path, os.O_RDONLY | os.O_CLOEXEC), _create(target_path)
+    try:
+        size = os.fstat(source).st_size
+        os.ftruncate(target, size)
+        zeros = bytes(_BLOCK)
+        for start, end in _extents(source, size):
+            for at in range(start, end, _BLOCK):
+                block = os.pread(source, _BLOCK, at)
+                if block != zeros:
+                    os.pwrite(target, block, at)
+    finally:
+        os.close(source)
+        os.close(target)
+    os.unlink(path)
 
 
 def _extents(fd: int, size: int) -> Iterator[tuple[int, int]]:
