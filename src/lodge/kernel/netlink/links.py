@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import socket
 import struct
+import sys
 from typing import NamedTuple
 
 from lodge.kernel.netlink.wire import (
@@ -216,10 +217,10 @@ def parse(answer: Answer) -> Link:
         name=as_text(found.get(IFLA_IFNAME, b"")),
         kind=as_text(info.get(_INFO_KIND, b"")),
         flags=flags,
-        mtu=int.from_bytes(found.get(IFLA_MTU, b""), "little"),
+        mtu=int.from_bytes(found.get(IFLA_MTU, b""), sys.byteorder),
         mac=found.get(IFLA_ADDRESS, b"").hex(":"),
-        master=int.from_bytes(found.get(IFLA_MASTER, b""), "little"),
+        master=int.from_bytes(found.get(IFLA_MASTER, b""), sys.byteorder),
         alias=as_text(found.get(IFLA_IFALIAS, b"")),
-        parent=int.from_bytes(found.get(IFLA_LINK, b""), "little"),
+        parent=int.from_bytes(found.get(IFLA_LINK, b""), sys.byteorder),
         stats=struct.unpack(f"={len(numbers) // 8}Q", numbers[: len(numbers) // 8 * 8]),
     )

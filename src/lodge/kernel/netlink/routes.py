@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 import struct
+import sys
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, ip_interface
 from typing import NamedTuple
 
@@ -140,14 +141,14 @@ def parse_route(answer: Answer) -> Route | None:
     """A RTM_NEWROUTE taken apart; None for one that is no plain route of the main table."""
     family, length, _, _, table, _, _, kind, _ = _ROUTE.unpack_from(answer.body)
     found = by_type(answer.body, _ROUTE.size)
-    if int.from_bytes(found.get(_RTA_TABLE, bytes([table])), "little") != _RT_TABLE_MAIN:
+    if int.from_bytes(found.get(_RTA_TABLE, bytes([table])), sys.byteorder) != _RT_TABLE_MAIN:
         return None
     if kind != _RTN_UNICAST:
         return None
     make = IPv4Address if family == socket.AF_INET else IPv6Address
     packed = found.get(_RTA_DST, bytes(4 if family == socket.AF_INET else 16))
     gateway = found.get(_RTA_GATEWAY, b"")
-    index = int.from_bytes(found.get(_RTA_OIF, b""), "little")
+    index = int.from_bytes(found.get(_RTA_OIF, b""), sys.byteorder)
     return Route(f"{make(packed)}/{length}", index, str(make(gateway)) if gateway else "")
 
 

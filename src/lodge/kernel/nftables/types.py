@@ -6,6 +6,7 @@ In a concatenation each field starts at a multiple of four bytes.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from ipaddress import ip_address, ip_network
 from typing import NamedTuple
@@ -32,7 +33,7 @@ def _hardware(value: Value) -> bytes:
 
 
 def _index(value: Value) -> bytes:
-    return int(value).to_bytes(4, "little")
+    return int(value).to_bytes(4, sys.byteorder)
 
 
 def _port(value: Value) -> bytes:
