@@ -1,4 +1,4 @@
-"""Docker Compose, unchanged: two networks, dependencies on health, published ports, two of a service, down."""
+"""Docker Compose, unchanged: two networks, dependencies on health, published ports, scaling, down."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def port() -> int:
 
 @pytest.fixture
 def compose(lodged: Lodged, tmp_path: Path, port: int) -> Iterator[Compose]:
-    """Compose for this project, which is down after the test."""
+    """A project of this test, which is down after it."""
     program = compose_program()
     if program is None:
         pytest.skip("there is no docker compose here")
