@@ -17,6 +17,7 @@ import pytest
 from tests.clients.daemon import Lodged
 from tests.images.layer import Layer
 from tests.registries.debian import Line, debian_registry, line, program
+from tests.registries.tokens import token_server
 
 pytestmark = pytest.mark.skipif(program() is None, reason="docker-registry is not installed")
 BIG = 24 << 20
@@ -129,6 +130,29 @@ def test_passwords(lodged: Lodged, tmp_path: Path) -> None:
         lodged.docker("logout", address)
         refused = lodged.docker("pull", image, check=False)
         assert b"no basic auth credentials" in refused.stderr
+
+
+def test_tokens(lodged: Lodged, tmp_path: Path) -> None:
+    root = tmp_path / "tokens"
+    with token_server(root, "me", "secret") as tokens, debian_registry(root, realm=tokens.realm) as address:
+        image = f"{address}/team/busybox:1"
+        lodged.docker("tag", "busybox", image)
+        refused = lodged.docker("push", image, check=False)
+        assert b"denied: requested access to the resource is denied" in refused.stderr
+        wrong = lodged.docker("login", "-u", "me", "--password-stdin", address, input="wrong", check=False)
+        assert b"incorrect username or password" in wrong.stderr
+        lodged.docker("login", "-u", "me", "--password-stdin", address, input="secret")
+        lodged.docker("push", image)
+        assert "repository:team/busybox:pull,push" in tokens.scopes
+        other = f"{address}/other/busybox:1"
+        lodged.docker("tag", "busybox", other)
+        assert "Mounted from team/busybox" in lodged.out("push", other)
+        lodged.docker("rmi", image, other)
+        assert "Downloaded newer image" in lodged.out("pull", image)
+        lodged.docker("rmi", image)
+        lodged.docker("logout", address)
+        refused = lodged.docker("pull", image, check=False)
+        assert b"pull access denied for" in refused.stderr
 
 
 def test_a_private_authority(roots: Path, lodged: Lodged, tmp_path: Path) -> None:

@@ -30,8 +30,13 @@ def free_port() -> int:
 
 
 @contextmanager
-def debian_registry(root: Path, *, passwords: bool = False, tls: bool = False) -> Iterator[str]:
-    """Start one with its blobs below `root`; gives its address. With `tls` the authority is `root`/ca.crt."""
+def debian_registry(
+    root: Path, *, passwords: bool = False, tls: bool = False, realm: str = ""
+) -> Iterator[str]:
+    """Start one with its blobs below `root`; gives its address. With `tls` the authority is `root`/ca.crt.
+
+    With `realm` it wants tokens of that URL, signed by the key of `root`/token.crt; see `tokens`.
+    """
     command = program()
     assert command is not None
     root.mkdir(parents=True, exist_ok=True)
@@ -46,6 +51,11 @@ def debian_registry(root: Path, *, passwords: bool = False, tls: bool = False) -
     if passwords:
         (root / "htpasswd").write_text(_HTPASSWD.format(hash=_HASH))
         lines.append(f"auth: {{htpasswd: {{realm: test, path: {root}/htpasswd}}}}")
+    if realm:
+        lines.append(
+            f"auth: {{token: {{realm: '{realm}', service: test, issuer: test, "
+            f"rootcertbundle: {root}/token.crt}}}}"
+        )
     if tls:
         _certificates(root)
     (root / "config.yml").write_text("\n".join(lines) + "\n")
