@@ -106,7 +106,7 @@ def _wait_and_work(control: socket.socket, taken: int, wings: Wings) -> NoReturn
             os._exit(0)
         os.write(taken, b"t")
         control.close()
-        _work(job, fds, birth)
+        _work(job, fds, birth, taken)
     except Exception:
         # For whoever reads the daemon's standard error; a monitor has none any more.
         sys.excepthook(*sys.exc_info())
@@ -114,12 +114,14 @@ def _wait_and_work(control: socket.socket, taken: int, wings: Wings) -> NoReturn
         os._exit(1)
 
 
-def _work(job: bytes, fds: list[int], birth: Birth) -> None:
+def _work(job: bytes, fds: list[int], birth: Birth, taken: int) -> None:
     if len(fds) != 1:
         return
     sock = socket.socket(fileno=fds[0])
     if job == MONITOR:
         birth.become_monitor(sock)
     if job == FILES:
-        # The cell that nobody needs ends with this process; to end it now would take time.
+        # Jobs of this kind come in rows: the next child shall be forked now.
+        os.close(taken)
+        # The cell that nobody needs ends with this process; to end it first would take time.
         become_worker(sock)
