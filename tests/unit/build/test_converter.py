@@ -132,7 +132,6 @@ def test_add_fetches_addresses_and_repositories() -> None:
     kinds = [type(node.operation) for node in found.nodes]
     assert Fetch in kinds
     assert Git in kinds
-    assert copies(found)[0].mode == "0600"
     assert not copies(found)[0].unpack
 
 

@@ -202,7 +202,7 @@ class Transfer:
                 sources=(name or "file",),
                 target=place,
                 owner=self._owner or ROOT,
-                mode=self._mode or ("" if instruction.unpack else "0600"),
+                mode=self._mode,
                 unpack=bool(instruction.unpack),
             )
         )

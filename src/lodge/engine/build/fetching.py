@@ -23,6 +23,7 @@ from lodge.errors import Corrupt, InvalidArgument, NotFound, Unavailable, Unsupp
 _PIECE = 1 << 18
 _PATIENCE = 60
 _MOST = 1 << 36
+_HEAD = "refs/lodge/head"
 _GIT_ENVIRONMENT = {
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_CONFIG_GLOBAL": "/dev/null",
@@ -74,6 +75,7 @@ class Fetcher:
         directory = self._directory()
         path = os.path.join(directory, operation.name)
         modified = download(operation.url, path, operation.checksum, progress)
+        # What comes by HTTP is readable by root alone, as Docker has it.
         os.chmod(path, 0o600)
         os.utime(path, (modified, modified))
         return directory
@@ -104,8 +106,15 @@ class Fetcher:
         shallow = await run("fetch", "--quiet", "--depth=1", "origin", wanted, check=False)
         if shallow:
             # Servers give a shortened commit, or an old one, only with everything around it.
-            await run("fetch", "--quiet", "--tags", "origin", "+refs/heads/*:refs/remotes/origin/*")
-            await run("checkout", "--quiet", "--detach", wanted)
+            await run(
+                "fetch",
+                "--quiet",
+                "--tags",
+                "origin",
+                "+refs/heads/*:refs/remotes/origin/*",
+                f"+HEAD:{_HEAD}",
+            )
+            await run("checkout", "--quiet", "--detach", await run.first(_meanings(wanted)))
         else:
             await run("checkout", "--quiet", "--detach", "FETCH_HEAD")
         if address.submodules and os.path.exists(os.path.join(directory, ".gitmodules")):
@@ -127,6 +136,13 @@ class _GitRuns:
         if errors and not code:
             self._progress.log(2, errors)
         return code
+
+    async def first(self, names: Sequence[str]) -> str:
+        """The first of these that names a commit; NotFound."""
+        for name in names:
+            if not (await self._run(("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")))[0]:
+                return name
+        raise NotFound(f"git: no branch, tag or commit is called {names[-1]}")
 
     async def output(self, *words: str) -> str:
         return (await self._run(words))[1].decode()
@@ -158,6 +174,13 @@ class _GitRuns:
         return process.returncode or 0, out, errors
 
 
+def _meanings(wanted: str) -> list[str]:
+    """What a name may mean after everything was fetched."""
+    if wanted == "HEAD":
+        return [_HEAD]
+    return [f"refs/remotes/origin/{wanted}", f"refs/tags/{wanted}", wanted]
+
+
 def download(url: str, path: str, checksum: str, progress: Progress | None = None) -> float:
     """Download to a path; the time that the server says, or 0. Blocking.
 
@@ -183,6 +206,7 @@ def download(url: str, path: str, checksum: str, progress: Progress | None = Non
                     progress.status(url, done, total)
             modified = email.utils.parsedate_tz(answer.headers.get("Last-Modified") or "")
     except urllib.error.HTTPError as error:
+        error.close()
         raise NotFound(f"failed to load {url}: invalid response status {error.code}") from error
     except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
         raise Unavailable(f"failed to load {url}: {error}") from error
