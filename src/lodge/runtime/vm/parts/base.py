@@ -88,6 +88,7 @@ def make(root: str, kernel: str, modules: str) -> Base:
         os.chmod(staged, 0o755)
         _replace(staged, os.path.join(root, "base"))
     except BaseException:
+        # SAFETY: our own temporary directory, of a name that nobody else has.
         shutil.rmtree(staged, ignore_errors=True)
         raise
     return find(root)
@@ -119,6 +120,7 @@ def initramfs(modules: list[str], program: str) -> bytes:
 def _replace(staged: str, target: str) -> None:
     """A directory can't be renamed over one that has files: the old one steps aside first."""
     aside = f"{target}.old"
+    # SAFETY: both are directories of this module's making, below the wing's root.
     shutil.rmtree(aside, ignore_errors=True)
     if os.path.exists(target):
         os.rename(target, aside)

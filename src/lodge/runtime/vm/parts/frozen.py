@@ -73,6 +73,7 @@ class Frozen:
                 os.mkdir(os.path.join(staged, "holders"))
                 os.rename(staged, self._directory)
             except BaseException:
+                # SAFETY: our own temporary directory, of a name that nobody else has.
                 shutil.rmtree(staged, ignore_errors=True)
                 raise
 
@@ -91,6 +92,7 @@ class Frozen:
 
     def discard(self) -> None:
         """Forget it: a copy of it did not work."""
+        # SAFETY: a directory of this module's making, below the wing's root.
         shutil.rmtree(self._directory, ignore_errors=True)
 
     def release(self) -> None:

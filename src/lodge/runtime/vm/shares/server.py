@@ -11,12 +11,21 @@ import errno
 import os
 import stat
 import struct
-import time
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from lodge.runtime.vm.shares import words as w
 from lodge.runtime.vm.shares.nodes import Nodes, checked
+from lodge.runtime.vm.shares.steps import (
+    Request,
+    directory_entry,
+    entries_of,
+    link_to,
+    now,
+    reopen,
+    signed,
+    sized,
+)
 from lodge.runtime.vm.shares.words import Opcode
 
 _OPEN_FLAGS = os.O_APPEND | os.O_TRUNC | os.O_SYNC | os.O_DSYNC | os.O_ACCMODE
@@ -26,25 +35,6 @@ _WHITEOUT = os.makedev(0, 0)
 
 Rename = Callable[[int, bytes, int, bytes, int], None]
 """renameat2(2): old directory, old name, new directory, new name, flags."""
-
-
-class Request:
-    """Who asks, about which node, and the rest of the message."""
-
-    __slots__ = ("body", "gid", "node", "uid")
-
-    def __init__(self, node: int, uid: int, gid: int, body: bytes) -> None:
-        self.node = node
-        self.uid = uid
-        self.gid = gid
-        self.body = body
-
-    def names(self, offset: int, count: int) -> list[bytes]:
-        """The zero-ended names at the end of the message; EINVAL for other numbers of them."""
-        found = self.body[offset:].split(b"\0")
-        if len(found) < count + 1:
-            raise OSError(errno.EINVAL, "a name without an end")
-        return found[:count]
 
 
 class Server:
@@ -137,7 +127,7 @@ class Server:
         node = self._nodes.get(request.node)
         if node.fd < 0:
             return w.STATFS_OUT.pack(0, 0, 0, 0, 0, 4096, 255, 4096, 0)
-        found = os.statvfs(_link(node.fd))
+        found = os.statvfs(link_to(node.fd))
         return w.STATFS_OUT.pack(
             found.f_blocks,
             found.f_bfree,
@@ -176,7 +166,7 @@ class Server:
 
     def _made(self, request: Request, directory: int, name: bytes, mode: int | None) -> bytes:
         """The entry of something just made, now its owner's: as who asked, or of a directory's group."""
-        gid = -1 if os.stat(_link(directory)).st_mode & stat.S_ISGID else request.gid
+        gid = -1 if os.stat(link_to(directory)).st_mode & stat.S_ISGID else request.gid
         os.chown(name, request.uid, gid, dir_fd=directory, follow_symlinks=False)
         if mode is not None:
             # A change of owner takes set-user-id away.
@@ -200,7 +190,7 @@ class Server:
         name = checked(request.names(w.MKDIR_IN.size, 1)[0])
         directory = self._nodes.writable(request.node)
         os.mkdir(name, 0o700, dir_fd=directory)
-        if os.stat(_link(directory)).st_mode & stat.S_ISGID:
+        if os.stat(link_to(directory)).st_mode & stat.S_ISGID:
             mode |= stat.S_ISGID
         return self._made(request, directory, name, stat.S_IMODE(mode))
 
@@ -218,7 +208,7 @@ class Server:
         if node.fd < 0 or not node.writable:
             raise OSError(errno.EXDEV, "elsewhere")
         # SAFETY: the magic link leads to the very file that is held, also when that is a symbolic link.
-        os.link(_link(node.fd), name, dst_dir_fd=directory, follow_symlinks=True)
+        os.link(link_to(node.fd), name, dst_dir_fd=directory, follow_symlinks=True)
         return self._entry(*self._nodes.look_up(request.node, name))
 
     def _unlink(self, request: Request) -> bytes:
@@ -270,7 +260,7 @@ class Server:
         values = w.SETATTR_IN.unpack_from(request.body)
         valid, _, _, size, _, atime, mtime, _, atime_rest, mtime_rest, _, mode, _, uid, gid, _ = values
         fd = self._nodes.writable(request.node)
-        path = _link(fd)
+        path = link_to(fd)
         if valid & (w.SET_UID | w.SET_GID):
             os.chown(path, uid if valid & w.SET_UID else -1, gid if valid & w.SET_GID else -1)
         if valid & w.SET_MODE:
@@ -281,14 +271,14 @@ class Server:
             status = os.fstat(fd)
             times = [status.st_atime_ns, status.st_mtime_ns]
             if valid & w.SET_ATIME:
-                times[0] = _now() if valid & w.SET_ATIME_NOW else _signed(atime) * 10**9 + atime_rest
+                times[0] = now() if valid & w.SET_ATIME_NOW else signed(atime) * 10**9 + atime_rest
             if valid & w.SET_MTIME:
-                times[1] = _now() if valid & w.SET_MTIME_NOW else _signed(mtime) * 10**9 + mtime_rest
+                times[1] = now() if valid & w.SET_MTIME_NOW else signed(mtime) * 10**9 + mtime_rest
             os.utime(path, ns=(times[0], times[1]))
         return self._attributes_out(request.node)
 
     def _with_file(self, fd: int, flags: int, act: Callable[[int], None]) -> None:
-        file = _reopen(fd, flags)
+        file = reopen(fd, flags)
         try:
             act(file)
         finally:
@@ -297,12 +287,12 @@ class Server:
     def _get_xattr(self, request: Request) -> bytes:
         size, _ = w.GETXATTR_IN.unpack_from(request.body)
         [name] = request.names(w.GETXATTR_IN.size, 1)
-        return _sized(os.getxattr(_link(self._nodes.directory(request.node)), name), size)
+        return sized(os.getxattr(link_to(self._nodes.directory(request.node)), name), size)
 
     def _list_xattrs(self, request: Request) -> bytes:
         size, _ = w.GETXATTR_IN.unpack_from(request.body)
-        found = os.listxattr(_link(self._nodes.directory(request.node)))
-        return _sized(b"".join(os.fsencode(name) + b"\0" for name in found), size)
+        found = os.listxattr(link_to(self._nodes.directory(request.node)))
+        return sized(b"".join(os.fsencode(name) + b"\0" for name in found), size)
 
     def _set_xattr(self, request: Request) -> bytes:
         size, flags = w.SETXATTR_IN.unpack_from(request.body)
@@ -311,12 +301,12 @@ class Server:
         value = request.body[start : start + size]
         if len(value) != size:
             raise OSError(errno.EINVAL, "a value without an end")
-        os.setxattr(_link(self._nodes.writable(request.node)), name, value, flags)
+        os.setxattr(link_to(self._nodes.writable(request.node)), name, value, flags)
         return b""
 
     def _remove_xattr(self, request: Request) -> bytes:
         [name] = request.names(0, 1)
-        os.removexattr(_link(self._nodes.writable(request.node)), name)
+        os.removexattr(link_to(self._nodes.writable(request.node)), name)
         return b""
 
     # ---- files
@@ -349,7 +339,7 @@ class Server:
         flags = self._flags(w.OPEN_IN.unpack_from(request.body)[0])
         reads_only = flags & os.O_ACCMODE == os.O_RDONLY and not flags & os.O_TRUNC
         directory = self._nodes.directory if reads_only else self._nodes.writable
-        file = _reopen(directory(request.node), flags)
+        file = reopen(directory(request.node), flags)
         return w.OPEN_OUT.pack(self._hold(file), w.KEEP_CACHE if self._exclusive else 0, 0)
 
     def _create(self, request: Request) -> bytes:
@@ -364,7 +354,7 @@ class Server:
             if flags & os.O_EXCL:
                 raise
             number, status = self._nodes.look_up(request.node, name)
-            file = _reopen(self._nodes.get(number).fd, self._flags(flags))
+            file = reopen(self._nodes.get(number).fd, self._flags(flags))
             entry = self._entry(number, status)
         if entry is None:
             entry = self._made(request, directory, name, stat.S_IMODE(mode))
@@ -408,7 +398,7 @@ class Server:
 
     def _open_directory(self, request: Request) -> bytes:
         node = self._nodes.get(request.node)
-        names = self._nodes.names if node.fd < 0 else _list(node.fd)
+        names = self._nodes.names if node.fd < 0 else entries_of(node.fd)
         return w.OPEN_OUT.pack(self._hold([b".", b"..", *names]), 0, 0)
 
     def _read_directory(self, request: Request) -> bytes:
@@ -442,7 +432,7 @@ class Server:
             except FileNotFoundError:
                 return b""
             inode, mode = status.st_ino, status.st_mode
-        return _directory_entry(inode, mode, name, following)
+        return directory_entry(inode, mode, name, following)
 
     def _full_entry(self, parent: int, name: bytes, following: int) -> bytes:
         if name in (b".", b".."):
@@ -451,7 +441,7 @@ class Server:
             number, status = self._nodes.look_up(parent, name)
         except FileNotFoundError:
             return b""
-        return self._entry(number, status) + _directory_entry(status.st_ino, status.st_mode, name, following)
+        return self._entry(number, status) + directory_entry(status.st_ino, status.st_mode, name, following)
 
     _actions: ClassVar[dict[int, Callable[[Any, Request], bytes]]] = {
         Opcode.LOOKUP: _look_up,
@@ -490,42 +480,3 @@ class Server:
         Opcode.RENAME2: _rename_with_flags,
         Opcode.LSEEK: _seek,
     }
-
-
-def _link(fd: int) -> str:
-    """The magic link to what a descriptor holds: for calls that take no O_PATH descriptor."""
-    return f"/proc/self/fd/{fd}"
-
-
-def _reopen(fd: int, flags: int) -> int:
-    """Open a held file for use; EACCES for what is no regular file."""
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
-        raise OSError(errno.EACCES, "not a regular file")
-    # SAFETY: the magic link leads to the very inode that was just looked at.
-    return os.open(_link(fd), flags | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
-
-
-def _list(fd: int) -> list[bytes]:
-    return os.listdir(os.fsencode(_link(fd)))
-
-
-def _directory_entry(inode: int, mode: int, name: bytes, following: int) -> bytes:
-    head = w.DIRECTORY_ENTRY.pack(inode, following, len(name), mode >> 12)
-    return head + name + b"\0" * (-len(name) % 8)
-
-
-def _sized(value: bytes, room: int) -> bytes:
-    """A value where there is room, its length where that is asked for; ERANGE."""
-    if room == 0:
-        return w.GETXATTR_OUT.pack(len(value), 0)
-    if len(value) > room:
-        raise OSError(errno.ERANGE, "more than there is room for")
-    return value
-
-
-def _signed(seconds: int) -> int:
-    return seconds - (1 << 64) if seconds >> 63 else seconds
-
-
-def _now() -> int:
-    return time.time_ns()
