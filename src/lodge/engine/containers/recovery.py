@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
 import time
 from contextlib import suppress
 
@@ -20,9 +21,10 @@ from lodge.engine.models import Container
 from lodge.engine.parts import Parts
 from lodge.engine.recover import Action, Finding, Step
 from lodge.errors import LodgeError
-from lodge.runtime.messages import Answer, Query, Report
+from lodge.runtime.messages import Answer, Query, Report, Signal
 
 _log = logging.getLogger(__name__)
+_UNSTARTED = ("empty", "creating", "created")
 
 
 class Recovery:
@@ -95,6 +97,9 @@ class Recovery:
             return
         assert isinstance(report, Report)
         container = resident.container
+        if report.phase in _UNSTARTED:
+            await self._give_up(resident)
+            return
         if report.phase in ("running", "paused"):
             self._take_over(resident, report)
         for state in report.execs:
@@ -103,6 +108,17 @@ class Recovery:
                 program.running, program.pid, program.exit_code = state.code is None, state.pid, state.code
         running = {state.exec_id for state in report.execs if state.code is None}
         container.exec_ids = [each for each in container.exec_ids if each in running]
+
+    async def _give_up(self, resident: Resident) -> None:
+        """End what was made and never started: nobody waits for that program any more."""
+        keeper = resident.keeper
+        if keeper is not None:
+            keeper.post(Signal(request=keeper.next_number(), number=signal.SIGKILL))
+            keeper.close()
+            resident.keeper = None
+        self._findings[resident.id] = Finding()
+        for action in recover.plan([resident.container], self._findings):
+            await self._do(action)
 
     def _take_over(self, resident: Resident, report: Report) -> None:
         state = resident.container.state
