@@ -7,11 +7,18 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["tests.images.fixtures"]
 
 PROJECT = Path(__file__).resolve().parent.parent
 NEEDS_ROOT = ("privileged", "clients")
+
+settings.register_profile(
+    "lodge", max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("lodge")
+"""Examples of a property where its test names no number. No deadline: machines of tests are busy ones."""
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -24,7 +24,8 @@ import pytest
 
 MARK = "LODGE_TEST_RUN"
 PATIENCE = 10.0
-"""Seconds that asynchronous clean-up (a trash thread, a dying shim) has before it counts as a left-over."""
+"""Seconds that asynchronous clean-up (a trash thread, a dying shim) has before it counts as a left-over;
+LODGE_LEAKS_PATIENCE says another number."""
 
 SHOWN = 40
 """Lines of a kind that are shown."""
@@ -128,13 +129,16 @@ def photograph(mark: str) -> dict[str, set[str]]:
     return {kind: set(look()) for kind, look in kinds.items()}
 
 
-def left_over(before: dict[str, set[str]], mark: str, patience: float = PATIENCE) -> dict[str, list[str]]:
-    """What is there now and was not before, after at most `patience` seconds of waiting for it to go."""
+def left_over(
+    before: dict[str, set[str]], mark: str, patience: float, counts: Callable[[str, str], bool]
+) -> dict[str, list[str]]:
+    """What is there now and was not before, after at most `patience` seconds of waiting for what counts to go."""
     deadline = time.monotonic() + patience
     while True:
         now = photograph(mark)
         more = {kind: sorted(now[kind] - before[kind]) for kind in now if now[kind] - before[kind]}
-        if not more or time.monotonic() > deadline:
+        ours = any(counts(kind, thing) for kind, things in more.items() for thing in things)
+        if not ours or time.monotonic() > deadline:
             return more
         time.sleep(0.1)
 
@@ -160,8 +164,8 @@ class LeakCheck:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        patience = PATIENCE if self.scope == "all" else 2.0
-        self.found = left_over(self.before, self.mark, patience)
+        patience = float(os.environ.get("LODGE_LEAKS_PATIENCE", PATIENCE))
+        self.found = left_over(self.before, self.mark, patience, self.counts)
         ours = any(self.counts(kind, thing) for kind, things in self.found.items() for thing in things)
         if ours and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED

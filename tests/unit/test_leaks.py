@@ -9,14 +9,16 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
+PLAIN = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest")
 
 
 def run(tmp_path: Path, body: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run pytest with the check on a file of one test."""
     test = tmp_path / "test_it.py"
     test.write_text(f"import os, subprocess\n\ndef test_it():\n    {body}\n")
-    command = [sys.executable, "-m", "pytest", "-p", "tests.leaks", "-p", "no:cacheprovider", "-q", str(test)]
+    command = [sys.executable, "-m", "pytest", "-p", "tests.leaks", *PLAIN, "-q", str(test)]
     outer = {name: value for name, value in os.environ.items() if not name.startswith("LODGE_")}
+    outer["LODGE_LEAKS_PATIENCE"] = "0.2"
     return subprocess.run(
         command, cwd=PROJECT, env=outer | environment, capture_output=True, text=True, check=False, timeout=60
     )
@@ -46,7 +48,7 @@ def test_a_process_that_stays_fails_the_run(tmp_path: Path, pid_file: Path) -> N
 def test_a_child_without_the_mark_is_found_by_its_parent(tmp_path: Path, pid_file: Path) -> None:
     """As a container's program is: its environment is its own, its monitor has the mark."""
     script = f"env -i sleep 61 & echo $! > {pid_file}; sleep 62"
-    body = f"subprocess.Popen(['setsid', 'sh', '-c', {script!r}]); import time; time.sleep(0.5)"
+    body = f"subprocess.Popen(['setsid', 'sh', '-c', {script!r}]); import time; time.sleep(0.2)"
     done = run(tmp_path, body)
     parent = int(Path(f"/proc/{pid_file.read_text().strip()}/stat").read_text().split()[3])
     os.kill(int(pid_file.read_text()), signal.SIGKILL)
