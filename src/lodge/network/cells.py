@@ -69,8 +69,7 @@ class Cells:
     def build(self, sandbox: Sandbox, space: Space | None = None) -> Cell:
         """All of a container's network: in a namespace made ahead or in `space`, which is the cell's then."""
         self._built = time.monotonic()
-        if sandbox.container in self._cells:
-            self.release(sandbox.container)
+        self._begin_anew(sandbox.container, space)
         for endpoint in sandbox.endpoints:
             self.mend(self._networks[endpoint.network])
         cell = Cell(sandbox)
@@ -92,6 +91,18 @@ class Cells:
         ports.close(new)
         self._spend(blank.ears)
         return cell
+
+    def _begin_anew(self, container: str, space: Space | None) -> None:
+        """Whatever a container had before goes, also from a namespace that is furnished again."""
+        before = self._cells.get(container)
+        if before is None:
+            return
+        if space is not None:
+            same = Cell(before.sandbox)
+            self.interfaces.find(same, space)
+            for endpoint_id in list(same.plugs):
+                self.interfaces.take(same, space, endpoint_id)
+        self.release(container)
 
     def settle(self, container: str) -> None:
         """The container lives in its namespace. One descriptor each is held, while there are plenty."""
@@ -159,12 +170,16 @@ class Cells:
         self.outside.leave(container)
         if cell.sandbox.bandwidth.egress:
             self._networks.drivers.limiter.forget(container)
+        if flows := ports.ended_flows(cell.bindings):
+            self._keeper.later(0, lambda: self._wall.forget_flows(flows))
         self.graves.dig(cell.give_up(), _ports(cell))
 
     def publish(self, cell: Cell, ears: Ears | None = None, new: Sequence[Reserved] = ()) -> None:
         """Tell the wall and the porter what is true of a container now."""
         if self._settings.firewall:
             self._wall.say(owner(cell), self.facts(cell))
+            if flows := ports.stale_flows(reserved.binding for reserved in new):
+                self._wall.forget_flows(flows)
         networks = self._networks.some(endpoint.network for endpoint in cell.sandbox.endpoints)
         self.outside.attend(cell, networks, ears, new)
         cell.hearing = cell.sandbox.resolver.embedded and (cell.hearing or ears is not None)
@@ -280,7 +295,7 @@ class Cells:
         embedded = sandbox.resolver.embedded
         if space is not None:
             space.sock.do(links.change("lo", up=True))
-            return Blank(space, None, Ears(space, new=True) if embedded else None)
+            return Blank(space, None, Ears(space, new=False) if embedded else None)
         first = self._networks[sandbox.endpoints[0].network] if sandbox.endpoints else None
         if first is not None and first.driver in _AHEAD:
             return self.pool.take(Kind(first.id, embedded))

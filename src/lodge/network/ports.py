@@ -14,6 +14,8 @@ from ipaddress import ip_address, ip_interface
 from typing import NamedTuple
 
 from lodge.errors import Conflict, Exhausted, InvalidArgument, Unsupported
+from lodge.kernel.netlink import conntrack
+from lodge.kernel.netlink.wire import Request
 from lodge.network.contract import Endpoint, Port
 from lodge.network.firewall.facts import Opening
 from lodge.network.settings import BridgeSettings
@@ -234,6 +236,21 @@ def openings(bindings: Iterable[Binding]) -> list[Opening]:
         for binding in bindings
         if binding.kernel or binding.host.startswith("127.")
     ]
+
+
+def stale_flows(bindings: Iterable[Binding]) -> list[Request]:
+    """What was sent to these UDP ports before: a flow that goes on would never meet the new translation."""
+    return [
+        conntrack.forget_port(binding.version, socket.IPPROTO_UDP, binding.port.host_port)
+        for binding in bindings
+        if binding.port.protocol == "udp"
+    ]
+
+
+def ended_flows(bindings: Iterable[Binding]) -> list[Request]:
+    """What was translated to a container that has ended: its address may be another's soon."""
+    targets = {binding.target for binding in bindings if binding.kernel and binding.port.protocol == "udp"}
+    return [conntrack.forget_answers_of(target) for target in targets]
 
 
 def direct(ports: Sequence[Port], endpoint: Endpoint | None, version: int) -> list[Opening]:

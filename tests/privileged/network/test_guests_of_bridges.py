@@ -1,5 +1,6 @@
 """Containers on bridges: who reaches whom, under which address, and who does not."""
 
+import contextlib
 import shutil
 import socket
 import subprocess
@@ -79,6 +80,27 @@ def test_a_published_port_is_reached_and_the_clients_address_is_kept(scene: Scen
             for other in (guest, neighbour, stranger):
                 with other.inside():
                     assert reach(server, host, guest.port)
+
+
+def test_a_udp_client_that_goes_on_sending_meets_the_new_container(scene: Scene) -> None:
+    """The kernel remembers where a client's datagrams went: an old container's address, or nowhere."""
+    network = scene.network()
+    with scene.in_world():
+        client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with client:
+        client.connect((HOST, 5000))
+        client.send(b"before there is anybody")
+        for word in (b"first", b"second"):
+            guest = scene.guest(network, Port(container_port=53, protocol="udp", host_port=5000))
+            with guest.inside():
+                server = Listener("0.0.0.0", 53, socket.SOCK_DGRAM)
+            with server:
+                with contextlib.suppress(ConnectionRefusedError):
+                    client.send(b"")  # takes the refusal of before
+                    server.sock.recv(100)
+                client.send(word)
+                assert server.client() == WORLD
+            scene.stop(guest)
 
 
 def test_a_port_of_the_loopback_address_stays_on_the_machine(scene: Scene) -> None:

@@ -105,22 +105,36 @@ def test_a_namespace_that_exists_is_furnished(scene: Scene) -> None:
         assert reach(server, HOST, 8080) == WORLD
 
 
+def test_a_namespace_is_furnished_again(scene: Scene) -> None:
+    network = scene.network()
+    resolver = Resolver(embedded=True)
+    guest = scene.start(scene.sandbox(scene.endpoint(network, names=("web",)), resolver=resolver))
+    scene.hands.furnish(guest.sandbox, guest.pid)
+    assert guest.links().keys() == {"lo", "eth0"}
+    assert resolve(guest, b"web").endswith(socket.inet_aton(guest.ipv4))
+
+
+def resolve(guest: Guest, name: bytes) -> bytes:
+    """The name server's answer to a question for an address, as it came."""
+    with guest.inside():
+        client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with client:
+        client.settimeout(5)
+        client.connect(("127.0.0.11", 53))
+        client.send(b"\x12\x34\x01\0\0\1\0\0\0\0\0\0" + bytes([len(name)]) + name + b"\0\0\1\0\1")
+        return client.recv(512)
+
+
 def test_the_name_servers_address_leads_to_sockets_and_leaves_port_53_free(scene: Scene) -> None:
     network = scene.network()
     with Listener(HOST, 53, socket.SOCK_DGRAM) as upstream:
         resolver = Resolver(embedded=True, upstreams=(f"host({HOST})",))
         wish = scene.sandbox(scene.endpoint(network, names=("web",)), resolver=resolver)
         guest = scene.start(wish)
-        query = b"\x12\x34\x01\0\0\1\0\0\0\0\0\0\3web\0\0\1\0\1"
         with guest.inside():
             own = Listener("0.0.0.0", 53, socket.SOCK_DGRAM)
-            client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        with own, client:
-            client.settimeout(2)
-            client.connect(("127.0.0.11", 53))
-            client.send(query)
-            answer = client.recv(512)
-        assert answer.endswith(socket.inet_aton(guest.ipv4))
+        with own:
+            assert resolve(guest, b"web").endswith(socket.inet_aton(guest.ipv4))
         assert upstream
 
 

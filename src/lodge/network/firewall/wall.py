@@ -7,12 +7,14 @@ owner says replaces what it said before.
 from __future__ import annotations
 
 import contextlib
+import errno
 import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from lodge.errors import Unavailable
 from lodge.kernel.netlink.socket import NETLINK_NETFILTER, NetlinkSocket, Refused
+from lodge.kernel.netlink.wire import Request
 from lodge.kernel.nftables import watch
 from lodge.kernel.nftables.batch import Batch
 from lodge.kernel.nftables.ruleset import Element, Set, Table, render
@@ -21,6 +23,7 @@ from lodge.network.firewall import plan
 from lodge.network.firewall.facts import Fact, Side
 
 PREFIX = "lodge-"
+_NO_FLOWS = (errno.ENOENT, errno.EINVAL, errno.EOPNOTSUPP)
 
 _Said = Mapping[str, tuple[Fact, ...]]
 """Owners and what they say."""
@@ -69,6 +72,13 @@ class Wall:
             if before != after:
                 with _explained():
                     self._change(before, after)
+
+    def forget_flows(self, requests: Sequence[Request]) -> None:
+        """Let the kernel forget connections (`conntrack`); one that can't be asked to is left to its time."""
+        with self._lock:
+            for refused in self._open().try_all(requests):
+                if refused is not None and refused.errno not in _NO_FLOWS:
+                    raise refused
 
     def stands(self) -> bool:
         """Whether the kernel still has as many rules as there shall be; True when nothing is needed."""
