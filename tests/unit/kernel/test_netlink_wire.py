@@ -6,7 +6,7 @@ import struct
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lodge.kernel.netlink import links, queues, routes, wire
+from lodge.kernel.netlink import conntrack, links, queues, routes, wire
 from lodge.kernel.netlink.socket import parse_refusal
 
 ATTRIBUTES = st.lists(st.tuples(st.integers(0, 0x3FFF), st.binary(max_size=40)), max_size=8)
@@ -112,3 +112,14 @@ def test_a_refusal_has_the_kernels_own_words() -> None:
 def test_a_link_name_that_is_no_bytes_of_ours_does_no_harm() -> None:
     body = struct.pack("=BxHiII", 0, 1, 1, 0, 0) + wire.attribute(links.IFLA_IFNAME, b"\xff\xfe\0")
     assert links.parse(wire.Answer(16, 0, 1, body)).name == "��"
+
+
+def test_connections_are_forgotten_by_what_the_filter_names_only() -> None:
+    request = conntrack.forget_port(4, 17, 53)
+    assert request.kind == 1 << 8 | 2
+    found = wire.by_type(request.body, 4)
+    assert wire.by_type(wire.by_type(found[1])[2]) == {1: b"\x11", 3: b"\0\x35"}
+    assert wire.by_type(found[25]) == {1: struct.pack("=I", 0x28), 2: bytes(4)}
+    answers = wire.by_type(conntrack.forget_answers_of("fd00::2").body, 4)
+    assert wire.by_type(wire.by_type(answers[2])[1]) == {3: bytes.fromhex("fd00" + "0" * 27 + "2")}
+    assert wire.by_type(answers[25]) == {1: bytes(4), 2: struct.pack("=I", 1)}
