@@ -12,3 +12,4 @@ from bench.rows import networks as networks
 from bench.rows import registry as registry
 from bench.rows import registry_server as registry_server
 from bench.rows import restart as restart
+from bench.rows import vm as vm

@@ -13,13 +13,16 @@ from typing import Any
 
 import pytest
 
+from lodge.distribution import guest_kernel
 from lodge.runtime.launcher import Launcher
 from lodge.runtime.link import MonitorLink
-from lodge.runtime.messages import Created, Launch, LogSpec, Start, Started
+from lodge.runtime.messages import VM_WING, Created, Launch, LogSpec, Start, Started
+from lodge.runtime.vm.parts import base
 from lodge.spec.runtime import Linux, Mount, Namespace, Process, Root, RuntimeConfig
 from tests.contract.runtime.talk import Talk
 
 HOST_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+VM_PARTS = ("qemu-system-x86_64", "mkfs.erofs", "cc", "apt-get")
 EXTERNAL = {"crun": "/tmp/peers/bin/crun", "runc": "/tmp/peers/bin/runc"}
 # Of this run alone: others may run at the same time.
 GROUP = f"lodge-contract-{os.getpid()}"
@@ -59,6 +62,8 @@ class House:
         }
         if self.kind in EXTERNAL:
             order["runtime"] = EXTERNAL[self.kind]
+        if self.kind == VM_WING:
+            order["runtime"] = VM_WING
         return order | fields
 
     def _config(self, name: str, args: list[str], cwd: str, terminal: bool) -> RuntimeConfig:
@@ -155,9 +160,15 @@ def rootfs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def launcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launcher]:
+def engine_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the engine of all tests keeps its things."""
+    return tmp_path_factory.mktemp("engine")
+
+
+@pytest.fixture(scope="session")
+def launcher(engine_directory: Path) -> Iterator[Launcher]:
     """A zygote for all tests."""
-    directory = tmp_path_factory.mktemp("engine")
+    directory = engine_directory
     usual = House("ahead", directory, directory, None).order("")["config"]
     launcher = Launcher(str(directory / "exec"), str(directory / "state"), usual=usual)
     launcher.open()
@@ -167,8 +178,21 @@ def launcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launcher]:
         os.rmdir(group)
 
 
+@pytest.fixture(scope="session")
+def kernel_for_machines(engine_directory: Path, request: pytest.FixtureRequest) -> None:
+    """What machines boot, where monitors look for it; the kernel is kept from run to run."""
+    path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+    if missing := [name for name in VM_PARTS if shutil.which(name, path=path) is None]:
+        pytest.skip(f"machines need {', '.join(missing)}")
+    kept = request.config.cache.mkdir("lodge-kernel") / "kernel"
+    kernel, modules = guest_kernel.find(kept) if kept.exists() else guest_kernel.fetch(kept, str)
+    state = engine_directory / "state"
+    (state / "cache/seccomp").mkdir(parents=True, exist_ok=True)
+    base.make(str(state / "vm"), str(kernel), str(modules))
+
+
 # An init that was born ahead serves "ahead"; what the others want it can't be.
-@pytest.fixture(params=["plain", "process", "ahead", "crun", "runc"])
+@pytest.fixture(params=["plain", "process", "ahead", "crun", "runc", VM_WING])
 def house(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[House]:
     """Containers of each kind."""
     kind = request.param
@@ -179,6 +203,8 @@ def house(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[House]:
             pytest.skip("needs root")
         if kind in EXTERNAL and not os.path.exists(EXTERNAL[kind]):
             pytest.skip(f"{kind} is not installed")
+        if kind == VM_WING:
+            request.getfixturevalue("kernel_for_machines")
         house = House(kind, tmp_path, request.getfixturevalue("rootfs"), request.getfixturevalue("launcher"))
     yield house
     house.close()

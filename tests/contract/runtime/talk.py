@@ -12,7 +12,8 @@ from lodge.runtime.link import LinkBroken, MonitorLink
 from lodge.runtime.messages import Answer, Attach, Event, Execute, Failed, Request, Signal
 from lodge.spec.runtime import Process
 
-PATIENCE = 20.0
+# The first machine of its kind is booted, frozen and copied, perhaps after an accelerator that hangs.
+PATIENCE = 60.0
 E = TypeVar("E", bound=Event)
 
 

@@ -294,8 +294,8 @@ class VmDwelling:
         return self._last_figures
 
     def processes(self) -> list[int]:
-        """See the contract: the host knows the hypervisor only."""
-        return [self._living().pid]
+        """See the contract: those that the host knows, the hypervisor first."""
+        return self._living().pids
 
     def process_rows(self) -> list[list[str]]:
         """See `contract.OutOfSight`."""
