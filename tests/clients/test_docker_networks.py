@@ -368,3 +368,41 @@ def test_no_container_reaches_the_engine(own_lodged: Lodged) -> None:
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/_ping", timeout=5) as answer:
         assert answer.read() == b"OK"
     town.clear()
+
+
+def processes(root: str) -> list[str]:
+    """The engine's processes that name a place of this root."""
+    found = subprocess.run(["pgrep", "-af", root], capture_output=True, text=True, check=False).stdout
+    return [line for line in found.splitlines() if "pgrep" not in line]
+
+
+def test_a_daemon_killed_between_any_two_steps(own_lodged: Lodged) -> None:
+    """Hostile row 40: nothing is half there when it comes up again, and all can be had again."""
+    town = Town(own_lodged)
+    town.network("n-kill")
+    ports = [free_port() for _ in range(3)]
+    for delay in (0.03, 0.06, 0.09, 0.12, 0.16, 0.25):
+        starts = [
+            subprocess.Popen(
+                ["docker", "run", "-d", "--network", "n-kill", "-p", f"{port}:80", "busybox", *FOREVER],
+                env=own_lodged.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            )
+            for port in ports
+        ]  # fmt: skip
+        time.sleep(delay)
+        own_lodged.stop(signal.SIGKILL)
+        for start in starts:
+            start.wait(20)
+        own_lodged.start()
+        if ids := own_lodged.out("ps", "-aq").split():
+            own_lodged.docker("rm", "-f", *ids)
+        assert own_lodged.out("network", "inspect", "-f", "{{json .Containers}}", "n-kill") == "{}"
+        words = [word for port in ports for word in ("-p", f"{port}:80")]
+        own_lodged.docker("run", "--rm", "--network", "n-kill", *words, "busybox", "true")
+    town.clear()
+    own_lodged.stop()
+    for _ in range(100):
+        if not processes(str(own_lodged.root)):
+            break
+        time.sleep(0.05)
+    assert processes(str(own_lodged.root)) == []
