@@ -58,8 +58,6 @@ system_packages() {
         want docker-registry has docker-registry
         want skopeo has skopeo
         want openssl has openssl
-        want docker-registry has docker-registry
-        want skopeo has skopeo
     fi
     [ -n "$missing" ] || return 0
     command -v apt-get >/dev/null || die "this system has no apt; install by hand:$missing"
