@@ -57,7 +57,6 @@ system_packages() {
         want nftables has nft
         want docker-registry has docker-registry
         want skopeo has skopeo
-        want openssl has openssl
     fi
     [ -n "$missing" ] || return 0
     command -v apt-get >/dev/null || die "this system has no apt; install by hand:$missing"
