@@ -132,7 +132,7 @@ def photograph(mark: str) -> dict[str, set[str]]:
 def left_over(
     before: dict[str, set[str]], mark: str, patience: float, counts: Callable[[str, str], bool]
 ) -> dict[str, list[str]]:
-    """What is there now and was not before, after at most `patience` seconds of waiting for what counts to go."""
+    """What is there now and was not before, after at most `patience` seconds of waiting for what counts."""
     deadline = time.monotonic() + patience
     while True:
         now = photograph(mark)

@@ -175,7 +175,7 @@ NAME = st.sampled_from(["a", "b", "c"])
 TARGET = st.lists(st.sampled_from(["a", "b", "c", "..", ".", ""]), min_size=1, max_size=6).map("/".join)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(links=st.dictionaries(NAME, TARGET.filter(bool), max_size=3), wanted=TARGET)
 def test_no_tree_of_links_makes_anything_outside(
     tmp_path_factory: pytest.TempPathFactory, links: dict[str, str], wanted: str

@@ -276,7 +276,11 @@ def test_damaged_archives_are_refused_or_loaded(store: Store, data: st.DataObjec
         return
 
 
-def test_archives_that_only_fill_the_memory_are_refused(store: Store) -> None:
+def test_archives_that_only_fill_the_memory_are_refused(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lodge.store.archives.load._DOCUMENTS_CAP", 4 << 20)
+
     class Endless:
         """Members without end: small documents, and links with long names."""
 

@@ -65,7 +65,7 @@ WORD = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=60)
 @given(st.sampled_from(sorted(HOLDS)), st.integers(0, 5), WORD, WORD, WORD)
 def test_comparisons_are_of_64_bits(op: str, index: int, datum: int, second: int, value: int) -> None:
     if op == "SCMP_CMP_MASKED_EQ":
