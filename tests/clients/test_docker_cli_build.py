@@ -262,3 +262,19 @@ def test_checks(lodged: Lodged, context: Path) -> None:
     assert done.returncode == 1
     assert b"FromAsCasing" in done.stdout
     assert b"JSONArgsRecommended" in done.stdout
+
+
+def test_cache_mounts_are_carried_around(lodged: Lodged, context: Path, tmp_path: Path) -> None:
+    text = "FROM busybox\nARG N\nRUN --mount=type=cache,id=carried,target=/c echo $N >> /c/log; cat /c/log\n"
+    build(lodged, context, text, "--build-arg", "N=first")
+    assert b"carried" in lodge(lodged, "builder", "mounts").stdout
+    archive = tmp_path / "cache.tar"
+    assert lodge(lodged, "builder", "export", "-o", str(archive), "carried").returncode == 0
+    assert lodge(lodged, "builder", "prune", "-af").returncode == 0
+    assert b"carried" not in lodge(lodged, "builder", "mounts").stdout
+    assert lodge(lodged, "builder", "import", "-i", str(archive), "carried").returncode == 0
+    assert "first\nsecond\n" in build(lodged, context, text, "--build-arg", "N=second")
+    missing = lodge(lodged, "builder", "export", "-o", str(archive), "nothing")
+    assert b"there is no cache with the id" in missing.stderr
+    assert lodge(lodged, "builder", "import", "carried", input=b"no tar" * 200).returncode == 1
+    assert "second\nthird\n" in build(lodged, context, text, "--build-arg", "N=third")

@@ -41,6 +41,7 @@ from lodge.volume.secrets import Secret
 
 if TYPE_CHECKING:
     from lodge.build.contract import BuildEvent, BuildRequest
+    from lodge.engine.build.cache_mounts import CacheMount
     from lodge.engine.build.memory import Record
 
 Filters: TypeAlias = dict[str, list[str]]
@@ -312,6 +313,12 @@ class Builds(Protocol):
         """The entries of the cache, the latest used first."""
         ...
 
+    async def cache_mounts(self) -> list[CacheMount]:
+        """What mounts of the type cache have left."""
+        ...
+
+    async def export_cache(self, id: str) -> Outflow: ...
+    async def import_cache(self, id: str, source: Inflow) -> None: ...
     async def cancel(self, id: str) -> None: ...
     async def prune(self, filters: Filters, *, all: bool = False, keep: int = 0, most: int = 0) -> Pruned: ...
 

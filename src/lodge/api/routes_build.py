@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from lodge.api.call import Call, close, encode
 from lodge.api.queries import Form
 from lodge.api.router import Route
+from lodge.api.times import rfc3339
+from lodge.api.transfer import send_out
 from lodge.errors import InvalidArgument, NotFound, Unsupported
 
 if TYPE_CHECKING:
@@ -25,6 +27,9 @@ def routes() -> list[Route]:
         Route("POST", "/build/cancel", cancel),
         Route("POST", "/build/prune", prune),
         Route("POST", "/lodge/build", build_events, bound=True),
+        Route("GET", "/lodge/build/mounts", list_mounts),
+        Route("GET", "/lodge/build/mounts/get", export_mount),
+        Route("POST", "/lodge/build/mounts/load", import_mount),
     ]
 
 
@@ -109,6 +114,26 @@ async def _events(call: Call, request: BuildRequest) -> AsyncIterator[BuildEvent
         await close(events)
         if context is not None:
             context.close()
+
+
+async def list_mounts(call: Call) -> None:
+    """GET /lodge/build/mounts: the caches of RUN --mount=type=cache."""
+    found = await call.backend.builds.cache_mounts()
+    call.reply([{"ID": each.id, "Size": each.size, "LastUsedAt": rfc3339(each.used_at)} for each in found])
+
+
+async def export_mount(call: Call) -> None:
+    """GET /lodge/build/mounts/get: one of them as a tar."""
+    await send_out(call, await call.backend.builds.export_cache(call.form.text("id")), "application/x-tar")
+
+
+async def import_mount(call: Call) -> None:
+    """POST /lodge/build/mounts/load: a tar in the place of one of them."""
+    cache = call.form.text("id")
+    if not cache:
+        raise InvalidArgument("the id of a cache is missing")
+    await call.backend.builds.import_cache(cache, call.inflow())
+    call.done()
 
 
 async def cancel(call: Call) -> None:

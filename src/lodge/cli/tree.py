@@ -68,6 +68,9 @@ IMAGE = {
 
 BUILDER = {
     "build": "build:BUILD",
+    "export": "builder:EXPORT",
+    "import": "builder:IMPORT",
+    "mounts": "builder:MOUNTS",
     "prune": "prune:BUILDER_PRUNE",
 }
 
@@ -132,7 +135,6 @@ TREE: dict[str, str | dict[str, str]] = {
     **{name: leaf for name, leaf in CONTAINER.items() if name not in _GROUPED_ONLY},
     "build": IMAGE["build"],
     "builder": BUILDER,
-    "compare": "compare:COMPARE",
     "compare": "compare:COMPARE",
     "completion": "completion:COMPLETION",
     "container": CONTAINER,

@@ -24,6 +24,7 @@ from lodge.build.planning.converter import MAIN, Converter, Named, Plan, context
 from lodge.build.solver import Solver, Workshop
 from lodge.engine.build import exporting
 from lodge.engine.build.bases import Bases
+from lodge.engine.build.cache_mounts import CacheMount
 from lodge.engine.build.contexts import DirectoryContext, open_download, unpack
 from lodge.engine.build.exporting import Exporter, Made
 from lodge.engine.build.fetching import Fetcher, Silence
@@ -35,6 +36,7 @@ from lodge.engine.images.facade import Images
 from lodge.engine.models import Pruned
 from lodge.engine.networks.attaching import Attachments
 from lodge.engine.parts import Parts
+from lodge.engine.pipes import Outflow, pipe_out
 from lodge.errors import InvalidArgument, NotFound, Unavailable
 from lodge.spec.platform import Platform
 from lodge.spec.reference import Reference
@@ -155,6 +157,25 @@ class Builds:
         )
         return self._memory.records(images)
 
+    async def cache_mounts(self) -> list[CacheMount]:
+        """What `RUN --mount=type=cache` has left, the latest used first."""
+        return await self._parts.bridge.call(self._hands.keeper.caches.list)
+
+    async def export_cache(self, id: str) -> Outflow:
+        """A cache's files as a tar; NotFound before anything is written."""
+        caches = self._hands.keeper.caches
+        directory = caches.find(id)
+
+        def work(fd: int) -> None:
+            with os.fdopen(fd, "wb", buffering=1 << 20) as out:
+                caches.write(directory, out.write)
+
+        return pipe_out(self._parts.bridge, work)
+
+    async def import_cache(self, id: str, source: Readable) -> None:
+        """Put a tar in the place of a cache's files; steps at work keep what they have."""
+        await self._parts.bridge.call(self._hands.keeper.caches.load, id, source)
+
     async def prune(
         self, filters: dict[str, list[str]], *, all: bool = False, keep: int = 0, most: int = 0
     ) -> Pruned:
@@ -166,7 +187,7 @@ class Builds:
         self._parts.images.forget()
         pruned.reclaimed = freed.size
         if all and not filters and not keep and not most:
-            pruned.reclaimed += await self._parts.bridge.call(self._hands.keeper.clear)
+            pruned.reclaimed += await self._parts.bridge.call(self._hands.keeper.caches.clear)
         self._parts.events.publish("builder", "prune", "", {"reclaimed": str(pruned.reclaimed)})
         return pruned
 

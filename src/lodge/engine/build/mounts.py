@@ -8,12 +8,11 @@ What a target needed in the way of directories is taken away again afterwards, b
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
 import shutil
 import stat
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from msgspec import Struct, field
 
@@ -25,13 +24,13 @@ from lodge.build.graph import Result, Rootfs, Run, StepMount, Tree
 from lodge.build.planning.running import SCRIPT_DIRECTORY
 from lodge.engine import names
 from lodge.engine.build.agents import AgentRelay
+from lodge.engine.build.cache_mounts import CacheMounts, name_of
 from lodge.engine.build.moving import Mover
 from lodge.engine.parts import Parts
 from lodge.errors import InvalidArgument, NotFound
 from lodge.kernel.paths import resolve_in_root
 from lodge.spec.digest import Digest
 from lodge.spec.runtime import Mount
-from lodge.store.snapshots import changes
 from lodge.store.snapshots.overlay import OverlaySnapshots
 
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -52,7 +51,9 @@ class MountKeeper:
     def __init__(self, parts: Parts, mover: Mover) -> None:
         self._parts = parts
         self._mover = mover
-        self._root = os.path.join(parts.settings.data_root, "build", "mounts")
+        self.caches = CacheMounts(
+            os.path.join(parts.settings.data_root, "build", "mounts"), parts.store.trash
+        )
         self._scratch = os.path.join(parts.settings.exec_root, "build")
         self._locks: dict[str, asyncio.Lock] = {}
         self._private: dict[str, set[int]] = {}
@@ -154,7 +155,7 @@ class MountKeeper:
         identity = mount.id
         if seed is not None:
             identity += f"\0{seed.chain if isinstance(seed, Rootfs) else seed.directory}\0{mount.source}"
-        name = hashlib.sha256(identity.encode()).hexdigest()
+        name = name_of(identity)
         if mount.sharing == "private":
             name = self._own_place(name, stack)
         elif mount.sharing == "locked":
@@ -175,42 +176,13 @@ class MountKeeper:
         return f"{name}-{number}" if number else name
 
     def _cache_directory(self, name: str, mount: StepMount, seed: Result | None) -> str:
-        path = os.path.join(self._root, name)
-        if os.path.isdir(os.path.join(path, "files")):
-            return os.path.join(path, "files")
-        os.makedirs(self._root, 0o700, exist_ok=True)
-        staged = f"{path}.{names.new_id()}"
-        files = os.path.join(staged, "files")
-        os.makedirs(files)
-        os.chmod(files, mount.mode if mount.mode is not None else 0o755)
-        os.chown(files, mount.uid, mount.gid)
-        with open(os.path.join(staged, "id"), "w", encoding="utf-8") as file:
-            file.write(mount.id)
-        if seed is not None:
-            fill(self._mover, seed, mount.source or "/", files, ())
-        try:
-            os.rename(staged, path)
-        except OSError:
-            # SAFETY: a directory that was made here a moment ago; another step was first.
-            shutil.rmtree(staged, ignore_errors=True)
-        return os.path.join(path, "files")
+        def furnish(directory: str) -> None:
+            os.chmod(directory, mount.mode if mount.mode is not None else 0o755)
+            os.chown(directory, mount.uid, mount.gid)
+            if seed is not None:
+                fill(self._mover, seed, mount.source or "/", directory, ())
 
-    def caches(self) -> list[tuple[str, str]]:
-        """The caches that there are: id and directory."""
-        found: list[tuple[str, str]] = []
-        with suppress(FileNotFoundError):
-            for name in sorted(os.listdir(self._root)):
-                with open(os.path.join(self._root, name, "id"), encoding="utf-8") as file:
-                    found.append((file.read(), os.path.join(self._root, name)))
-        return found
-
-    def clear(self) -> int:
-        """Remove all caches that no step is using; their bytes."""
-        freed = 0
-        for _, path in self.caches():
-            freed += changes.usage(path)[0]
-            self._parts.store.trash.throw(path)
-        return freed
+        return self.caches.directory(name, mount.id, furnish)
 
     # ---- secrets and agents
 
