@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from lodge.distribution.endpoints import plan
-from lodge.engine.images.distribution import registry_settings
 from lodge.engine.settings import Settings
 from lodge.errors import InvalidArgument
 
@@ -37,6 +35,12 @@ def check(config: Config) -> None:
     for name in config.proxies:
         if name not in _PROXIES:
             raise InvalidArgument(f"unknown setting in proxies: {name!r}")
+    if not (config.registries or config.registry_mirrors):
+        return
+    # Imported where they are needed: most daemons start without a word on registries.
+    from lodge.distribution.endpoints import plan
+    from lodge.engine.images.distribution import registry_settings
+
     wanted = registry_settings(apply(config, Settings(registry_mirrors=config.registry_mirrors)))
     for domain in ("docker.io", *config.registries):
         plan(wanted, domain, "library/x")
