@@ -203,6 +203,20 @@ def test_nobody_speaks_without_inter_container_communication_but_who_is_linked(s
             assert reach(listener, server.ipv4, 80) == friend.ipv4
 
 
+def test_thousands_of_connections_to_a_published_port(scene: Scene) -> None:
+    guest = scene.guest(scene.network(), Port(container_port=80, host_port=8080))
+    with guest.inside():
+        server = socket.create_server(("", 80), backlog=4096)
+    with contextlib.ExitStack() as held:
+        held.enter_context(server)
+        with scene.in_world():
+            clients = [held.enter_context(socket.create_connection((HOST, 8080), 5)) for _ in range(3000)]
+        served = [held.enter_context(server.accept()[0]) for _ in clients]
+        served[-1].sendall(b"last")
+        clients[-1].settimeout(5)
+        assert clients[-1].recv(10) == b"last"
+
+
 def test_a_closed_port_of_the_host_is_shut_for_containers(scene: Scene) -> None:
     scene.hands.close()
     scene.hands = scene.begin(closed=(2375,))
