@@ -278,3 +278,26 @@ def test_cache_mounts_are_carried_around(lodged: Lodged, context: Path, tmp_path
     assert b"there is no cache with the id" in missing.stderr
     assert lodge(lodged, "builder", "import", "carried", input=b"no tar" * 200).returncode == 1
     assert "second\nthird\n" in build(lodged, context, text, "--build-arg", "N=third")
+
+
+def test_cached_steps_travel_in_an_image(lodged: Lodged, context: Path, tmp_path: Path, tag: str) -> None:
+    text = "FROM busybox\nRUN date +%N > /first\nCOPY a.txt /\nRUN date +%N > /second\nENV A=1\n"
+    build(lodged, context, text, "-t", tag, "--build-arg", "BUILDKIT_INLINE_CACHE=1")
+    archive = tmp_path / "image.tar"
+    lodged.docker("save", "-o", str(archive), tag)
+    lodged.docker("rmi", tag)
+    lodge(lodged, "builder", "prune", "-af")
+    assert "Using cache" not in build(lodged, context, text.replace("first", "other"), "-q", "-t", tag)
+    lodged.docker("rmi", tag)
+    lodge(lodged, "builder", "prune", "-af")
+    lodged.docker("load", "-i", str(archive))
+    (context / "Dockerfile").write_text(text)
+    done = lodge(lodged, "build", "--progress=plain", "--cache-from", tag, "-t", "again", str(context))
+    assert done.stderr.count(b"CACHED") == 3, done.stderr
+    names = lodged.out("run", "--rm", "--network", "none", "again", "cat", "/first", "/second")
+    assert names == lodged.out("run", "--rm", "--network", "none", tag, "cat", "/first", "/second")
+    (context / "a.txt").write_text("changed")
+    done = lodge(lodged, "build", "--progress=plain", "--cache-from", tag, str(context))
+    assert done.stderr.count(b"CACHED") == 1
+    assert lodge(lodged, "build", "-q", "--cache-from", "nothing:here", str(context)).returncode == 0
+    lodged.docker("rmi", "again")

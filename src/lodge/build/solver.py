@@ -61,10 +61,15 @@ class Workshop:
 
 
 class Solver:
-    """Solves the graphs of one build."""
+    """Solves the graphs of one build. `keys` are those of its nodes, by their identity."""
 
-    def __init__(self, workshop: Workshop, worker: Worker, tell: c.Tell) -> None:
+    def __init__(
+        self, workshop: Workshop, worker: Worker, tell: c.Tell, memory: Memory | None = None
+    ) -> None:
+        """`memory` knows more than the workshop's, for this build."""
         self._workshop = workshop
+        self._memory = memory or workshop.memory
+        self.keys: dict[int, str] = {}
         self._worker = worker
         self._tell = tell
         self._tasks: dict[int, asyncio.Task[Result]] = {}
@@ -128,8 +133,9 @@ class Solver:
         if key is None:
             relay.listeners.append((self._tell, node.step.id))
             return await self._worker.perform(node, inputs, relay, detail=node.step.name)
+        self.keys[id(node)] = key
         if not node.ignore_cache:
-            known = await self._workshop.memory.find(key)
+            known = await self._memory.find(key)
             if known is not None:
                 self._tell(c.Cached(at=time.time_ns(), step=node.step.id))
                 return known

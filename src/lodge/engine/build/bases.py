@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from lodge.build.planning.resolver import Base
+from lodge.engine.build.inline import without_keys
 from lodge.engine.images.admission import admit
 from lodge.engine.images.catalog import Found
 from lodge.engine.parts import Parts
@@ -49,7 +50,7 @@ class Bases:
         await admit(self._parts, reference, found)
         manifest = found.resolved.manifest_descriptor.digest
         self.found[manifest] = found
-        return Base(reference=_shown(reference, found), manifest=manifest, config=found.config)
+        return Base(reference=_shown(reference, found), manifest=manifest, config=without_keys(found.config))
 
     def _local(self, reference: str, platform: Platform) -> Found | None:
         try:

@@ -7,6 +7,7 @@ too, with all that it had begun.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import time
 from collections.abc import AsyncIterator, Callable
@@ -28,6 +29,7 @@ from lodge.engine.build.cache_mounts import CacheMount
 from lodge.engine.build.contexts import DirectoryContext, open_download, unpack
 from lodge.engine.build.exporting import Exporter, Made
 from lodge.engine.build.fetching import Fetcher, Silence
+from lodge.engine.build.inline import ARGUMENT, Primed, read_keys, with_keys
 from lodge.engine.build.memory import Memory, Record, choose, overdue
 from lodge.engine.build.scratch import Scratch
 from lodge.engine.build.synced import Trees
@@ -37,11 +39,12 @@ from lodge.engine.models import Pruned
 from lodge.engine.networks.attaching import Attachments
 from lodge.engine.parts import Parts
 from lodge.engine.pipes import Outflow, pipe_out
-from lodge.errors import InvalidArgument, NotFound, Unavailable
-from lodge.spec.platform import Platform
+from lodge.errors import InvalidArgument, LodgeError, NotFound, Unavailable
+from lodge.spec.platform import Platform, host
 from lodge.spec.reference import Reference
 from lodge.wire.ignore import read_ignore_file
 
+_log = logging.getLogger(__name__)
 _LARGEST_DOCKERFILE = 2 << 20
 _AHEAD = 16
 _LEAST_CACHE = 2 << 30
@@ -300,12 +303,29 @@ class _Build:
             self._tell(c.Built(at=time.time_ns(), images=[], warnings=len(self._told)))
             return
         worker = BuildWorker(self._hands, request, locals_, self._bases, self._fetcher)
-        solver = Solver(self._workshop, worker, self._tell)
+        memory = await self._primed() if options.cache_from else None
+        solver = Solver(self._workshop, worker, self._tell, memory)
         try:
             results = await asyncio.gather(*(self._solve(solver, plan) for plan in plans))
         finally:
             await solver.close()
+        if options.arguments.get(ARGUMENT, "").lower() in ("1", "true", "t"):
+            for plan in plans:
+                plan.config = with_keys(plan.config, plan.node, solver.keys)
         await self._export(plans, results)
+
+    async def _primed(self) -> Primed:
+        """What the images of `cache_from` know; one that can't be had is no reason to fail."""
+        known = []
+        for name in self._request.options.cache_from:
+            try:
+                base = await self._bases.image(name, host().normalised(), pull=False)
+                found = self._bases.found[base.manifest]
+                await self._parts.images.unpack(found)
+                known.append(read_keys(found))
+            except (LodgeError, OSError) as error:
+                _log.info("no cached steps from %s: %s", name, error)
+        return Primed(self._workshop.memory, known)
 
     async def _solve(self, solver: Solver, plan: Plan) -> Rootfs:
         if plan.node is None:
