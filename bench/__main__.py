@@ -37,6 +37,9 @@ ORDER = (
     "network-run",
     "network-throughput",
     "network-churn",
+    "vm-start",
+    "vm-exec",
+    "vm-memory",
     "logs",
     "used",
 )

@@ -43,8 +43,8 @@ def test_what_is_refused(root: str) -> None:
     store.create("a", b"x")
     with pytest.raises(AlreadyExists):
         store.create("a", b"y")
-    with pytest.raises(NotFound, match="secret b not found"):
-        store.get("b")
+    with pytest.raises(NotFound, match="secret nobody not found"):
+        store.get("nobody")
     assert [secret.name for secret in store.list()] == ["a"]
 
 
