@@ -51,8 +51,16 @@ def test_a_kernel_panic_is_the_end_of_that_machine_only(street: Street) -> None:
     async def act(scene: Scene) -> None:
         other = await scene.started("sleep", "1000", **HOUSE)
         options = {"privileged": True, "masked_paths": [], "readonly_paths": []}
-        code, _ = await scene.run("sh", "-c", "echo c > /proc/sysrq-trigger; sleep 20", **HOUSE, **options)
-        assert code == 137
+        box = await scene.started("sh", "-c", "echo c > /proc/sysrq-trigger; sleep 20", **HOUSE, **options)
+        await scene.containers.wait(box, "not-running")
+        for _ in range(100):
+            state = (await scene.containers.get(box)).state
+            if state.status == "exited":
+                break
+            await asyncio.sleep(0.1)
+        assert state.exit_code == 137
+        assert "the machine died" in state.error
+        assert "panic" in state.error
         assert (await scene.exec(other, "true"))[0] == 0
 
     street.play(act)

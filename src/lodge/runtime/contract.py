@@ -106,6 +106,9 @@ class OutOfSight(Protocol):
     def process_rows(self) -> list[list[str]]:
         """Its processes, as the columns of ps -ef."""
 
+    def last_words(self) -> str:
+        """Why it ended, when it ended by itself and not because its program did; "" else."""
+
     def sync(self, *, changed: bool) -> None:
         """Bring the files on the host up to date; `changed`: forget what is known of them."""
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from lodge.cli.comparing.measure import APARTMENT, HOUSE
 from lodge.cli.comparing.probes import PROBES
-from lodge.cli.comparing.report import STAGES, megabytes, middle, rows, times
+from lodge.cli.comparing.report import STAGES, hypervisor, megabytes, middle, rows, times
 
 _WIDTH = 720
 _LABEL = 170
@@ -55,7 +55,8 @@ def page(result: dict[str, Any]) -> str:
         "<h1>The same image in two dwellings</h1>",
         (
             f"<p><code>{escape(result['image'])}</code> running <code>{escape(command)}</code>, "
-            f"{len(result['runs'][APARTMENT])} times in each, in turns, on this very machine.</p>"
+            f"{len(result['runs'][APARTMENT])} times in each, in turns, on this very machine;"
+            f" the machine by {escape(hypervisor(result))}.</p>"
         ),
         _headline(result),
         "<h2>From the order to the end</h2>",

@@ -53,7 +53,13 @@ def _surface(result: dict[str, Any]) -> Iterator[tuple[str, str, str, str, str]]
         if all(key in inside for inside in insides):
             host = result["host"]["kernel"] if key == "kernel" else ""
             yield words, insides[0][key], insides[1][key], host, ""
-    yield "behind it", "the host's kernel", "a hypervisor without rights", "", ""
+    yield "behind it", "the host's kernel", hypervisor(result), "", ""
+
+
+def hypervisor(result: dict[str, Any]) -> str:
+    """The hypervisor's name, and whether it has the processor's help."""
+    name = result["host"].get("hypervisor") or "a hypervisor"
+    return f"{name} (every instruction emulated)" if name.endswith("tcg") else str(name)
 
 
 def times(value: float, of: float) -> str:

@@ -69,6 +69,7 @@ class Keeper:
         self._cpu_ns = 0
         self._peak_memory = 0
         self._over = False
+        self._last_words = ""
 
     def serve(self, sock: socket.socket) -> None:
         """Take the first link, which the monitor was born with."""
@@ -344,6 +345,8 @@ class Keeper:
             if self._order is not None and self._order.measure:
                 self._measure(dwelling)
             dwelling.remove()
+            if isinstance(dwelling, OutOfSight):
+                self._last_words = dwelling.last_words()
 
     def _measure(self, dwelling: Dwelling) -> None:
         """The last figures, while the control group is still there."""
@@ -355,7 +358,7 @@ class Keeper:
         self._peak_memory = stats.memory.peak
 
     def _ended(self, code: int) -> None:
-        self._conclude(code, "")
+        self._conclude(code, self._last_words)
 
     def _abandon(self, error: Exception) -> None:
         """The container could not be made or started: clean up, say why, end."""

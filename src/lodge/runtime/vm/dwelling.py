@@ -39,6 +39,7 @@ _NOT_FOUND, _NOT_EXECUTABLE = 127, 126
 _FIRST_CHANNEL = 1
 _OWN_CHANNEL = 0xFFFF
 _ENOENT = 2
+_TOLD = 6
 
 
 class VmDwelling:
@@ -68,6 +69,7 @@ class VmDwelling:
         self._channels = itertools.count(_FIRST_CHANNEL)
         self._init: GuestProgram | None = None
         self._paused = False
+        self._last_words = ""
         self._last_figures = CgroupStats()
 
     def create(self, stdio: StdioRequest) -> GuestProgram:
@@ -303,6 +305,10 @@ class VmDwelling:
             raise Conflict("the processes of a paused machine can't be listed")
         return table.rows(self._ask(Kind.TABLE).text, time.time())
 
+    def last_words(self) -> str:
+        """See `contract.OutOfSight`."""
+        return self._last_words
+
     def sync(self, *, changed: bool) -> None:
         """See `contract.OutOfSight`; what a paused machine has written was brought out before."""
         if not self._paused:
@@ -319,6 +325,9 @@ class VmDwelling:
         """See the contract."""
         machine, self._machine = self._machine, None
         if machine is not None:
+            if self._init is not None and self._init.died:
+                machine.porter.look()
+                self._last_words = _epitaph(machine.porter.console or machine.complaint())
             machine.close()
         if self._cgroup.exists():
             self._cgroup.kill()
@@ -334,6 +343,14 @@ class VmDwelling:
         if self._machine is None:
             raise Conflict("the container is not running")
         return self._machine
+
+
+def _epitaph(console: str) -> str:
+    """What a machine said last, cut to a few printable lines."""
+    lines = ["".join(filter(str.isprintable, line)).strip() for line in console.splitlines()]
+    panics = [line for line in lines if "Kernel panic" in line]
+    told = panics[-1:] or [line for line in lines if line][-_TOLD:]
+    return "the machine died" + (": " + "; ".join(told) if told else "")
 
 
 def _start_failed(answer: Answer) -> StartFailed:

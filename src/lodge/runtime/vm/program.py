@@ -32,6 +32,8 @@ class GuestProgram:
         self._status = status
         self._terminal = terminal
         self._code: int | None = None
+        self.died = False
+        """Whether it ended because its machine did."""
 
     def fileno(self) -> int:
         """See the contract."""
@@ -47,6 +49,7 @@ class GuestProgram:
         if self._code is None:
             ready = select.select([self._status], [], [], _PATIENCE)[0]
             said = os.read(self._status, 1) if ready else b""
+            self.died = not said
             self._code = said[0] if said else _KILLED
         return self._code
 
