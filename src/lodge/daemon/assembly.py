@@ -95,6 +95,9 @@ FIXED = (
     "data_root", "exec_root", "hosts", "group", "tlsverify", "tlscacert", "tlscert", "tlskey", "userns_remap",
     "cgroup_parent", "pidfile", "metrics_addr", "min_api_version", "max_concurrent_downloads",
     "max_concurrent_uploads",
+    "bip", "bip6", "bridge", "fixed_cidr", "fixed_cidr_v6", "default_gateway", "default_gateway_v6",
+    "default_address_pools", "mtu", "icc", "ip", "ipv6", "ip_forward", "ip_masq", "iptables", "ip6tables",
+    "userland_proxy", "publish_mode",
 )  # fmt: skip
 """Settings that need a restart."""
 

@@ -117,9 +117,7 @@ def _init_mount(source: str) -> Mount:
     return Mount(destination=INIT_IN_CONTAINER, type="bind", source=source, options=["bind", "ro"])
 
 
-def _process(
-    container: Container, caps: list[str], options: security.Security, found: Found
-) -> Process:
+def _process(container: Container, caps: list[str], options: security.Security, found: Found) -> Process:
     config, host = container.wish.config, container.wish.host
     words = [container.path, *container.args]
     size = host.console_size if config.tty else None
