@@ -15,6 +15,7 @@ import pytest
 
 import lodge
 from lodge.build.failures import StepFailed
+from tests.privileged.engine.building import building_engine
 
 _GIT = {
     "GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@b", "GIT_COMMITTER_NAME": "a",
@@ -59,13 +60,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory, busybox_image: Path) -> Iterator[lodge.Engine]:
-    root = tmp_path_factory.mktemp("fetch")
-    name = f"lodge-fetch-{os.getpid()}"
-    settings = lodge.Settings(
-        data_root=str(root / "data"), exec_root=f"/run/{name}", cgroup_parent=f"/{name}"
-    )
-    with lodge.Engine(settings=settings) as engine:
-        engine.images.load(str(busybox_image))
+    with building_engine(tmp_path_factory.mktemp("fetch") / "data", busybox_image) as engine:
         yield engine
 
 

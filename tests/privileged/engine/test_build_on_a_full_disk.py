@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-import lodge
 from lodge.errors import LodgeError
 from lodge.kernel import mount
+from tests.privileged.engine.building import building_engine
 
 
 @pytest.fixture
@@ -23,12 +22,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_build_fails_cleanly_and_the_next_works(small_disk: Path, busybox_image: Path) -> None:
-    name = f"lodge-full-{os.getpid()}"
-    settings = lodge.Settings(
-        data_root=str(small_disk / "data"), exec_root=f"/run/{name}", cgroup_parent=f"/{name}"
-    )
-    with lodge.Engine(settings=settings) as engine:
-        engine.images.load(str(busybox_image))
+    with building_engine(small_disk / "data", busybox_image) as engine:
         big = {"big": bytes(60 << 20)}
         with pytest.raises((LodgeError, OSError)):
             engine.images.build("FROM busybox\nCOPY big /\n", context=big)

@@ -14,17 +14,12 @@ import lodge
 from lodge.build.dockerfile.problems import DockerfileError
 from lodge.build.failures import StepFailed
 from lodge.errors import LodgeError, NotFound
+from tests.privileged.engine.building import building_engine
 
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory, busybox_image: Path) -> Iterator[lodge.Engine]:
-    root = tmp_path_factory.mktemp("build")
-    name = f"lodge-build-{os.getpid()}"
-    settings = lodge.Settings(
-        data_root=str(root / "data"), exec_root=f"/run/{name}", cgroup_parent=f"/{name}"
-    )
-    with lodge.Engine(settings=settings) as engine:
-        engine.images.load(str(busybox_image))
+    with building_engine(tmp_path_factory.mktemp("build") / "data", busybox_image) as engine:
         yield engine
 
 
