@@ -20,7 +20,8 @@ from tests.unit.build.fakes import FakeResolver, image
 
 _VALUES = st.sampled_from(
     ["a", "../..", "/x/../../etc", "${A:-/b}", "${A//a/..}", "$PATH", '"q r"', "'s", "\\", "=", "", "{}",
-     "[", '["x"]', "http://h/f", "git@h:r.git", "scratch", "base", "0", "9" * 30, "é\0", "a:b", "sha256:00", "-"]
+     "[", '["x"]', "http://h/f", "git@h:r.git", "scratch", "base", "0", "9" * 30, "é\0", "a:b",
+     "sha256:00", "-"]
 )  # fmt: skip
 _FLAGS = st.sampled_from(
     ["--from={}", "--chown={}", "--chmod={}", "--link", "--parents", "--exclude={}",
