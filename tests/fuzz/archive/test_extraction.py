@@ -96,7 +96,7 @@ def _extract(data: bytes, root: Path, options: Options) -> bool:
     return True
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(members=_members(), layer=st.booleans(), keep_kinds=st.booleans())
 def test_nothing_outside_of_the_root_changes(
     members: list[tuple[str, str, str, int, bytes]], layer: bool, keep_kinds: bool

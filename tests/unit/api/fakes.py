@@ -35,6 +35,7 @@ from lodge.errors import Conflict, Forbidden, NotFound, NotModified
 from lodge.spec.container import ContainerConfig, EndpointSettings, HostConfig, RestartPolicy, Wish
 from lodge.spec.descriptor import OCI_INDEX, Descriptor
 from lodge.spec.platform import Platform
+from lodge.volume.secrets import Secret
 
 SECOND = 1_000_000_000
 
@@ -281,8 +282,16 @@ class FakeImages:
         self.asked.append((names, platform))
         return Flow(b"saved")
 
-    async def import_(self, source: Inflow, **options: Any) -> AsyncIterator[Progress]:
+    async def manifest(self, name: str) -> tuple[Descriptor, bytes]:
+        raise NotFound(f"No such image: {name}")
+
+    async def open_blob(self, digest: str) -> int:
+        raise NotFound(f"no content {digest}")
+
+    async def import_(self, source: Inflow | str, **options: Any) -> AsyncIterator[Progress]:
         self.asked.append(options)
+        if isinstance(source, str):
+            raise NotFound(f"nothing is at {source!r}")
 
         async def lines() -> AsyncIterator[Progress]:
             yield Progress(status=str(len(await asyncio.to_thread(source.read))))
@@ -458,6 +467,15 @@ class FakeBuilds:
     def records(self) -> list[Any]:
         return []
 
+    async def cache_mounts(self) -> list[Any]:
+        return []
+
+    async def export_cache(self, id: str) -> Any:
+        raise NotFound(f"no cache {id}")
+
+    async def import_cache(self, id: str, source: Inflow) -> None:
+        self.received = await asyncio.to_thread(source.read)
+
     async def cancel(self, id: str) -> None:
         self.cancelled.append(id)
 
@@ -466,12 +484,54 @@ class FakeBuilds:
         return Pruned()
 
 
+class FakeMachines:
+    def __init__(self) -> None:
+        self.asked: list[Any] = []
+
+    async def hypervisors(self) -> list[dict[str, Any]]:
+        return [{"Name": "qemu/tcg", "Usable": True, "Reason": ""}]
+
+    async def kernel(self) -> str:
+        return "6.1.0"
+
+    async def setup(self, *, kernel: str, modules: str) -> AsyncIterator[Progress]:
+        self.asked.append((kernel, modules))
+
+        async def steps() -> AsyncIterator[Progress]:
+            yield Progress(status="Fetching a kernel")
+
+        return steps()
+
+
+class FakeSecrets:
+    def __init__(self) -> None:
+        self.asked: list[Any] = []
+        self.one = Secret(id="s" * 25, name="db", labels={"team": "a"}, created_at=SECOND)
+
+    async def create(self, name: str, value: bytes, labels: dict[str, str]) -> Secret:
+        self.asked.append((name, value, labels))
+        return self.one
+
+    async def get(self, name: str) -> Secret:
+        if name in (self.one.name, self.one.id):
+            return self.one
+        raise NotFound(f"secret {name} not found")
+
+    async def list(self) -> list[Secret]:
+        return [self.one]
+
+    async def remove(self, name: str) -> None:
+        self.asked.append((await self.get(name)).id)
+
+
 class FakeEngine:
     def __init__(self) -> None:
         self.builds = FakeBuilds()
         self.containers = FakeContainers()
         self.execs = FakeExecs()
         self.images = FakeImages()
+        self.machines = FakeMachines()
         self.networks = FakeNetworks()
+        self.secrets = FakeSecrets()
         self.volumes = FakeVolumes()
         self.system = FakeSystem()
