@@ -32,6 +32,20 @@ def read_all(fd: int) -> bytes:
         return pipe.read()
 
 
+def test_attaching_to_what_has_ended_tells_its_past_and_ends(stage: Stage) -> None:
+    async def scene(on: Scene) -> None:
+        box = await on.create("echo", "was here")
+        await on.containers.start(box)
+        await (await on.containers.wait(box, "not-running"))
+        for logs, expected in ((True, b"was here\n"), (False, b"")):
+            client = Client()
+            query = AttachQuery(stdout=True, stderr=True, logs=logs, stream=False)
+            (await on.containers.attach(box, query, framed=False))(client)
+            assert (await client.output())[-len(b"was here\n") :] == expected
+
+    stage.play(scene)
+
+
 def test_input_and_output_of_an_attached_program(stage: Stage) -> None:
     async def scene(on: Scene) -> None:
         box = await on.create("cat", config={"open_stdin": True, "stdin_once": True})

@@ -6,16 +6,20 @@ waits here, and goes along with the start.
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import os
 import select
+import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from lodge.engine.census import Resident
+from lodge.engine.containers import logs
 from lodge.engine.containers.news import announce
-from lodge.engine.models import AttachQuery
+from lodge.engine.models import AttachQuery, LogQuery
 from lodge.engine.parts import Parts
-from lodge.errors import Conflict, InvalidArgument
+from lodge.errors import Conflict, InvalidArgument, LodgeError
 from lodge.runtime.messages import Attach, Resize
 from lodge.runtime.monitor.escape import DEFAULT_KEYS, parse_keys
 
@@ -28,6 +32,11 @@ if TYPE_CHECKING:
         def take(self) -> tuple[int, bytes]:
             """Give up the socket and what was read of it too early."""
             ...
+
+
+_log = logging.getLogger(__name__)
+# The loop itself keeps no hold of its tasks.
+_telling: set[asyncio.Task[None]] = set()
 
 
 def detach_keys(text: str) -> bytes:
@@ -66,6 +75,12 @@ def attach(
 
     def hand_over(client: Handover) -> None:
         fd, received = client.take()
+        if not query.stream and not container.state.running:
+            # Nothing comes any more: what was said is all that there is to say.
+            task = asyncio.get_running_loop().create_task(_tell_past(parts, resident, query, fd))
+            _telling.add(task)
+            task.add_done_callback(_telling.discard)
+            return
         request.received = received
         try:
             _pass_on(resident, request, fd)
@@ -74,6 +89,21 @@ def attach(
         announce(parts, resident, "attach")
 
     return hand_over
+
+
+async def _tell_past(parts: Parts, resident: Resident, query: AttachQuery, fd: int) -> None:
+    """Write what the log holds to a client's connection, and close it."""
+    with socket.socket(fileno=fd) as client:
+        client.setblocking(False)
+        if not query.logs or not (query.stdout or query.stderr):
+            return
+        loop = asyncio.get_running_loop()
+        try:
+            wanted = LogQuery(stdout=query.stdout, stderr=query.stderr)
+            async for piece in await logs.read(parts, resident, wanted):
+                await loop.sock_sendall(client, piece)
+        except (OSError, LodgeError) as error:
+            _log.debug("a client of the past of %s: %s", resident.container.name, error)
 
 
 def _pass_on(resident: Resident, request: Attach, fd: int) -> None:
