@@ -169,3 +169,31 @@ def test_a_cut_off_message_is_dropped_and_a_wrong_length_refused(guest: Guest) -
     assert guest._server.answer(b"short") == b""
     wrong = struct.pack("<II", 999, Opcode.GETATTR) + bytes(w.IN_HEADER.size - 8)
     assert w.OUT_HEADER.unpack_from(guest._server.answer(wrong))[1] == -errno.EINVAL
+
+
+def test_files_beyond_the_limit_are_let_go_and_found_again(share: Path) -> None:
+    for number in range(40):
+        (share / f"f{number}").write_text(str(number))
+    fd = os.open(share, os.O_PATH)
+    server = Server({b"s": (fd, True)}, rename=renameat2, exclusive=True, devices=False, most=5)
+    guest = Guest(server)
+    before = len(os.listdir("/proc/self/fd"))
+    root = guest.look_up("s")
+    nodes = [guest.look_up(f"f{number}", root) for number in range(40)]
+    assert len(os.listdir("/proc/self/fd")) - before <= 7
+    guest.ask(Opcode.RENAME2, root, w.RENAME2_IN.pack(root, 0, 0) + b"f3\0moved\0")
+    for number, node in enumerate(nodes):
+        handle = guest.open(node, os.O_RDONLY)
+        assert guest.ask(Opcode.READ, node, w.READ_IN.pack(handle, 0, 9, 0, 0, 0, 0)) == str(number).encode()
+        guest.ask(Opcode.RELEASE, node, w.RELEASE_IN.pack(handle, 0, 0, 0))
+    (share / "another").touch()
+    (share / "another").rename(share / "f7")
+    guest.look_up("f8", root)
+    for number in range(20, 30):
+        guest.look_up(f"f{number}", root)
+    with pytest.raises(OSError, match="Stale"):
+        guest.open(nodes[7], os.O_RDONLY)
+    guest.ask(Opcode.UNLINK, root, b"f9\0")
+    assert guest.open(nodes[9], os.O_RDONLY) > 0
+    server.close()
+    os.close(fd)

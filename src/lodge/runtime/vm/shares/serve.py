@@ -20,6 +20,7 @@ from lodge.runtime.vm.shares.words import LONGEST_MESSAGE
 
 _HEADER = struct.Struct("<BBHI")
 _CHUNK = 1 << 18
+_MOST = 1 << 16
 UPPER, SHARES = 0, 1
 
 
@@ -37,9 +38,11 @@ def mounts(upper: Sequence[Share], shares: Sequence[Share]) -> Mapping[int, Serv
     def entries(of: Sequence[Share]) -> dict[bytes, tuple[int, bool]]:
         return {os.fsencode(share.name): (share.fd, share.writable) for share in of}
 
+    # A third of what this process may open for each mount; the rest is for directories and open files.
+    most = min(resource.getrlimit(resource.RLIMIT_NOFILE)[1], _MOST) // 3
     return {
-        UPPER: Server(entries(upper), rename=renameat2, exclusive=True, devices=True),
-        SHARES: Server(entries(shares), rename=renameat2, exclusive=False, devices=False),
+        UPPER: Server(entries(upper), rename=renameat2, exclusive=True, devices=True, most=most),
+        SHARES: Server(entries(shares), rename=renameat2, exclusive=False, devices=False, most=most),
     }
 
 

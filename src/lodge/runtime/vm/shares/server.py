@@ -41,7 +41,7 @@ class Server:
     """`exclusive` says that nobody else changes these files while the machine runs: it may keep all in mind.
 
     `seconds` is how long it may else believe what it was told. `rename` is renameat2(2). `devices` allows
-    device nodes to be made.
+    device nodes to be made, `most` is how many plain files may be held open.
     """
 
     def __init__(
@@ -51,9 +51,10 @@ class Server:
         rename: Rename,
         exclusive: bool,
         devices: bool,
+        most: int = 1000,
         seconds: float = 0.25,
     ) -> None:
-        self._nodes = Nodes(entries)
+        self._nodes = Nodes(entries, most)
         self._rename = rename
         self._exclusive = exclusive
         self._devices = devices
@@ -124,10 +125,10 @@ class Server:
         )
 
     def _statfs(self, request: Request) -> bytes:
-        node = self._nodes.get(request.node)
-        if node.fd < 0:
+        fd = self._nodes.descriptor(request.node)
+        if fd < 0:
             return w.STATFS_OUT.pack(0, 0, 0, 0, 0, 4096, 255, 4096, 0)
-        found = os.statvfs(link_to(node.fd))
+        found = os.statvfs(link_to(fd))
         return w.STATFS_OUT.pack(
             found.f_blocks,
             found.f_bfree,
@@ -203,16 +204,17 @@ class Server:
     def _hard_link(self, request: Request) -> bytes:
         [number] = w.LINK_IN.unpack_from(request.body)
         name = checked(request.names(w.LINK_IN.size, 1)[0])
-        node = self._nodes.get(number)
+        # A file has the rights of the share by which it was found.
+        held = self._nodes.writable(number)
         directory = self._nodes.writable(request.node)
-        if node.fd < 0 or not node.writable:
-            raise OSError(errno.EXDEV, "elsewhere")
         # SAFETY: the magic link leads to the very file that is held, also when that is a symbolic link.
-        os.link(link_to(node.fd), name, dst_dir_fd=directory, follow_symlinks=True)
+        os.link(link_to(held), name, dst_dir_fd=directory, follow_symlinks=True)
         return self._entry(*self._nodes.look_up(request.node, name))
 
     def _unlink(self, request: Request) -> bytes:
-        os.unlink(checked(request.names(0, 1)[0]), dir_fd=self._nodes.writable(request.node))
+        name, directory = checked(request.names(0, 1)[0]), self._nodes.writable(request.node)
+        self._nodes.keep(directory, name)
+        os.unlink(name, dir_fd=directory)
         return b""
 
     def _remove_directory(self, request: Request) -> bytes:
@@ -232,7 +234,11 @@ class Server:
     def _move(self, request: Request, target: int, flags: int, offset: int) -> bytes:
         old, new = request.names(offset, 2)
         source, destination = self._nodes.writable(request.node), self._nodes.writable(target)
-        self._rename(source, checked(old), destination, checked(new), flags)
+        self._nodes.keep(destination, checked(new))
+        self._rename(source, checked(old), destination, new, flags)
+        self._nodes.moved(target, new)
+        if flags & _RENAME_EXCHANGE:
+            self._nodes.moved(request.node, old)
         return b""
 
     def _read_link(self, request: Request) -> bytes:
@@ -241,9 +247,9 @@ class Server:
     # ---- attributes
 
     def _status(self, number: int) -> os.stat_result:
-        node = self._nodes.get(number)
-        if node.fd >= 0:
-            return os.fstat(node.fd)
+        fd = self._nodes.descriptor(number)
+        if fd >= 0:
+            return os.fstat(fd)
         return os.stat_result((stat.S_IFDIR | 0o755, w.ROOT, 0, 2, 0, 0, 0, 0, 0, 0))
 
     def _attributes_out(self, number: int) -> bytes:
@@ -354,7 +360,7 @@ class Server:
             if flags & os.O_EXCL:
                 raise
             number, status = self._nodes.look_up(request.node, name)
-            file = reopen(self._nodes.get(number).fd, self._flags(flags))
+            file = reopen(self._nodes.directory(number), self._flags(flags))
             entry = self._entry(number, status)
         if entry is None:
             entry = self._made(request, directory, name, stat.S_IMODE(mode))
@@ -397,8 +403,8 @@ class Server:
     # ---- directories
 
     def _open_directory(self, request: Request) -> bytes:
-        node = self._nodes.get(request.node)
-        names = self._nodes.names if node.fd < 0 else entries_of(node.fd)
+        fd = self._nodes.descriptor(request.node)
+        names = self._nodes.names if fd < 0 else entries_of(fd)
         return w.OPEN_OUT.pack(self._hold([b".", b"..", *names]), 0, 0)
 
     def _read_directory(self, request: Request) -> bytes:
@@ -425,10 +431,10 @@ class Server:
 
     def _plain_entry(self, parent: int, name: bytes, following: int) -> bytes:
         inode, mode = 1, stat.S_IFDIR
-        node = self._nodes.get(parent)
-        if name not in (b".", b"..") and node.fd >= 0:
+        fd = self._nodes.descriptor(parent)
+        if name not in (b".", b"..") and fd >= 0:
             try:
-                status = os.stat(name, dir_fd=node.fd, follow_symlinks=False)
+                status = os.stat(name, dir_fd=fd, follow_symlinks=False)
             except FileNotFoundError:
                 return b""
             inode, mode = status.st_ino, status.st_mode
