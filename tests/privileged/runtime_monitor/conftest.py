@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from lodge.runtime.launcher import Launcher
-from tests.contract.runtime.conftest import House, launcher, rootfs
+from tests.contract.runtime.conftest import House, engine_directory, launcher, rootfs
 
-__all__ = ["launcher", "rootfs"]
+__all__ = ["engine_directory", "launcher", "rootfs"]
 
 
 @pytest.fixture
