@@ -193,7 +193,8 @@ class Engine:
             from lodge.engine.build.builds import Builds
             from lodge.engine.build.memory import Memory
 
-            memory = Memory(self._database, self.parts.store.layers, self._kept)
+            store = self.parts.store
+            memory = Memory(self._database, store.layers, self._kept, store.leases.protects)
             self._builds = Builds(self.parts, self.images, memory, self._attachments)
         return self._builds
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec
 from msgspec import Struct
@@ -58,11 +58,12 @@ class Record(Struct, kw_only=True):
 class Memory:
     """Fulfils build.worker.Memory."""
 
-    def __init__(self, database: Database, layers: Layers, kept: Kept) -> None:
+    def __init__(self, database: Database, layers: Layers, kept: Kept, in_use: Callable[[str], bool]) -> None:
+        """`in_use` tells whether work that is underway needs a chain."""
         self._database = database
         self._kept = kept
         self._layers = layers
-        self.in_use: dict[str, int] = {}
+        self._in_use = in_use
 
     async def find(self, key: str) -> Rootfs | None:
         """A result whose layers are all there; one whose layers went is forgotten."""
@@ -119,7 +120,7 @@ class Memory:
                     uses=uses,
                     chain=chain,
                     shared=chain in images,
-                    in_use=chain in self.in_use,
+                    in_use=bool(chain) and self._in_use(chain),
                 )
             )
         return found

@@ -40,18 +40,19 @@ def result(chain: str = CHAIN) -> Rootfs:
 
 def test_a_result_is_found_again_also_by_the_next_engine(database: Database) -> None:
     layers = FakeLayers()
-    memory = Memory(database, layers, Kept(database))  # type: ignore[arg-type]
+    memory = Memory(database, layers, Kept(database), CHAIN.__eq__)  # type: ignore[arg-type]
     asyncio.run(memory.keep("k", result(), parent=OTHER, description="RUN x"))
-    later = Memory(database, layers, Kept(database))  # type: ignore[arg-type]
+    later = Memory(database, layers, Kept(database), CHAIN.__eq__)  # type: ignore[arg-type]
     assert asyncio.run(later.find("k")) == result()
     assert asyncio.run(later.find("other")) is None
     (record,) = later.records()
+    assert record.in_use
     assert (record.size, record.uses, record.parent, record.description) == (5, 2, record_id(OTHER), "RUN x")
 
 
 def test_a_result_whose_layers_went_is_forgotten(database: Database) -> None:
     layers = FakeLayers()
-    memory = Memory(database, layers, Kept(database))  # type: ignore[arg-type]
+    memory = Memory(database, layers, Kept(database), CHAIN.__eq__)  # type: ignore[arg-type]
     asyncio.run(memory.keep("k", result(), parent="", description=""))
     layers.there.clear()
     assert asyncio.run(memory.find("k")) is None
@@ -60,7 +61,7 @@ def test_a_result_whose_layers_went_is_forgotten(database: Database) -> None:
 
 def test_layers_are_kept_as_long_as_a_row_names_them(database: Database) -> None:
     kept = Kept(database)
-    memory = Memory(database, FakeLayers(), kept)  # type: ignore[arg-type]
+    memory = Memory(database, FakeLayers(), kept, CHAIN.__eq__)  # type: ignore[arg-type]
     for key, chain in (("1", CHAIN), ("2", CHAIN), ("3", OTHER), ("3", OTHER)):
         asyncio.run(memory.keep(key, result(chain), parent="", description=""))
     assert sorted(kept.chains()) == [CHAIN, OTHER]
