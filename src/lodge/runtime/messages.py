@@ -79,9 +79,9 @@ class Order(Request):
     """The part of a Launch that its monitor looks at.
 
     `runtime` is PROCESS_WING, VM_WING or the path of an external OCI runtime. `root_mounts` are performed
-    inside the container's own mount namespace; without them the config's root.path is the root. `state_dir` receives
-    monitor.sock, monitor.json and at the end exit.json; an old exit.json there is removed. With `measure`
-    Exited tells what was used.
+    inside the container's own mount namespace; without them the config's root.path is the root. `state_dir`
+    receives monitor.sock, monitor.json and at the end exit.json; an old exit.json there is removed. With
+    `measure` Exited tells what was used.
     """
 
     id: str
