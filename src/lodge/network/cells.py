@@ -244,11 +244,11 @@ class Cells:
     def close(self) -> None:
         """Let go; containers keep what they have."""
         self.pool.close()
-        self.graves.close()
         self._close_spent()
         self.outside.close()
         for cell in self.all():
             cell.close()
+        self.graves.close()
 
     def _reserve(self, sandbox: Sandbox, held: Sequence[Binding]) -> tuple[list[Binding], list[Reserved]]:
         """All bindings of a wish, and the sockets of those that are not held yet."""

@@ -40,6 +40,7 @@ class Graves:
         self._asked = asked
         self._lock = threading.Lock()
         self._open: list[tuple[int, frozenset[int]]] = []
+        self._muted: set[int] = set()
         self._planned = False
 
     def facts(self, ports: Iterable[int]) -> dict[str, Sequence[Fact]]:
@@ -49,16 +50,19 @@ class Graves:
     def dig(self, fd: int, ports: Iterable[int]) -> None:
         """Take over a namespace (-1: it is not held) and its ports."""
         with self._lock:
-            self._open.append((fd, frozenset(ports)))
+            self._open.append((fd, ports := frozenset(ports)))
+            self._muted |= ports
             planned, self._planned = self._planned, True
         if not planned:
             self._keeper.later(_CALM, self._visit)
 
     def close(self) -> None:
-        """Let all namespaces go now."""
+        """Let all namespaces go now, and forget them: nobody comes to do it later."""
         with self._lock:
             buried, self._open = self._open, []
+            ports, self._muted = self._muted, set()
         _close(buried)
+        self._wall.forget(*map(_owner, ports))
 
     def _visit(self) -> None:
         with self._lock:
@@ -81,6 +85,8 @@ class Graves:
             for link in host.every_link(sock):
                 if link.ifindex in ports and naming.mark(link, self._instance) is not None:
                     sock.do(links.delete(index=link.ifindex), tolerate=(errno.ENODEV,))
+        with self._lock:
+            self._muted -= ports
         self._wall.forget(*map(_owner, ports))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import ExitStack
 
 from lodge.errors import LodgeError
 from lodge.network import host
@@ -42,11 +43,10 @@ class NetworkHands:
 
     def close(self) -> None:
         """Let go; networks, name server and ports live on without the engine."""
-        self._keeper.close()
-        self._cells.close()
-        self._guard.close()
-        self._wall.close()
-        self._networks.close()
+        with ExitStack() as last:
+            # Backwards; each is closed whatever happens to the others.
+            for part in (self._networks, self._wall, self._guard, self._cells, self._keeper):
+                last.callback(part.close)
 
     def check(self, network: Network) -> None:
         """Raise for a network that this host can't make."""

@@ -68,6 +68,16 @@ def test_the_hosts_own_rules_are_left_alone_and_ours_go_with_the_last_network(sc
         assert watch.count_rules(sock, "inet", "admin") == 1
 
 
+def test_nothing_stays_when_the_engine_leaves_without_containers(scene: Scene) -> None:
+    network = scene.network()
+    scene.stop(scene.guest(network, Port(container_port=80)))
+    scene.networks.remove(network)
+    scene.hands.remove(network)
+    scene.hands.close()
+    assert tables() == set()
+    wait_for(lambda: {link.name for link in every_link()} == {"lo", "eth0"})
+
+
 def test_a_bridge_that_was_deleted_is_made_again_at_its_next_use(scene: Scene) -> None:
     network = scene.network()
     old = scene.guest(network)
