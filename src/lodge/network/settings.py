@@ -33,15 +33,15 @@ _BRIDGE_OPTIONS = _COMMON | {
     DRIVER + "host_ipv6",
     DRIVER + "enable_ipv4",
     DRIVER + "enable_ipv6",
-    "com.lodge.publish",
-    "com.lodge.antispoof",
+    "io.lodge.publish",
+    "io.lodge.antispoof",
 }
 _VXLAN = "com.docker.network.driver.overlay.vxlanid_list"
 _OVERLAY_OPTIONS = _BRIDGE_OPTIONS | {
     _VXLAN,
-    "com.lodge.vxlan.peers",
-    "com.lodge.vxlan.local",
-    "com.lodge.vxlan.port",
+    "io.lodge.vxlan.peers",
+    "io.lodge.vxlan.local",
+    "io.lodge.vxlan.port",
     "encrypted",
 }
 KNOWN = {
@@ -124,8 +124,8 @@ def bridge(network: Network) -> BridgeSettings:
         trusted=tuple(filter(None, get(BRIDGE + "trusted_host_interfaces", "").split(":"))),
         source4=get(DRIVER + "host_ipv4", ""),
         source6=get(DRIVER + "host_ipv6", ""),
-        publish=_word(network, "com.lodge.publish", {"kernel", "proxy"}, ""),
-        antispoof=_word(network, "com.lodge.antispoof", {"on", "off"}, "on") == "on",
+        publish=_word(network, "io.lodge.publish", {"kernel", "proxy"}, ""),
+        antispoof=_word(network, "io.lodge.antispoof", {"on", "off"}, "on") == "on",
     )
 
 
@@ -160,9 +160,9 @@ def tunnel(network: Network) -> TunnelSettings:
         raise InvalidArgument(f"invalid vxlan id {listed!r} of network {network.name}")
     return TunnelSettings(
         vni=int(listed) if listed else int(network.id[:6] or "0", 16) | 0x1000,
-        local=get("com.lodge.vxlan.local", ""),
-        peers=tuple(filter(None, get("com.lodge.vxlan.peers", "").split(","))),
-        port=_number(network, "com.lodge.vxlan.port") or 4789,
+        local=get("io.lodge.vxlan.local", ""),
+        peers=tuple(filter(None, get("io.lodge.vxlan.peers", "").split(","))),
+        port=_number(network, "io.lodge.vxlan.port") or 4789,
     )
 
 

@@ -98,7 +98,7 @@ class Scene:
         self, number: int = 1, *, ipv6: bool = False, internal: bool = False, **options: str
     ) -> Network:
         """10.<number>.0.0/16 on bridge t<number>; options without their prefix (enable_icc="false")."""
-        prefixes = {"driver.mtu": "com.docker.network.", "publish": "com.lodge.", "antispoof": "com.lodge."}
+        prefixes = {"driver.mtu": "com.docker.network.", "publish": "io.lodge.", "antispoof": "io.lodge."}
         subnets = [Subnet(subnet=f"10.{number}.0.0/16", gateway=f"10.{number}.0.1")]
         if ipv6:
             subnets.append(Subnet(subnet=f"fd00:{number}::/64", gateway=f"fd00:{number}::1"))

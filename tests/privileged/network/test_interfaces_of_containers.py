@@ -271,7 +271,7 @@ def test_two_engines_share_an_overlay(scene: Scene) -> None:
         return Network(
             id="d" * 64, name="wide", driver="overlay", link="wide0",
             subnets=(Subnet(subnet="10.50.0.0/16"),),
-            options={"com.lodge.vxlan.local": local, "com.lodge.vxlan.peers": peer},
+            options={"io.lodge.vxlan.local": local, "io.lodge.vxlan.peers": peer},
         )  # fmt: skip
 
     here = overlay(HOST, WORLD)

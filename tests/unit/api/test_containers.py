@@ -145,13 +145,13 @@ def test_update_sends_only_what_was_given(door: Door) -> None:
 def test_update_of_ports_and_rates_is_an_addition(door: Door) -> None:
     body = {
         "PortBindings": {"80/tcp": [{"HostPort": "8080"}], "81/tcp": []},
-        "Annotations": {"com.lodge.egress": "1mbit"},
+        "Annotations": {"io.lodge.egress": "1mbit"},
     }
     door.post("/containers/one/update", body)
     asked = door.engine.containers.asked[-1]
     assert [one.host_port for one in asked.port_bindings["80/tcp"]] == ["8080"]
     assert asked.port_bindings["81/tcp"] == []
-    assert asked.annotations == {"com.lodge.egress": "1mbit"}
+    assert asked.annotations == {"io.lodge.egress": "1mbit"}
 
 
 def test_ports_in_answers_are_what_is_bound(door: Door) -> None:

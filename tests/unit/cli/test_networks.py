@@ -43,8 +43,8 @@ def test_only_what_is_published_can_be_taken_away() -> None:
 @pytest.mark.parametrize(
     ("text", "found"),
     [
-        ("10mbit", {"com.lodge.egress": "10mbit", "com.lodge.ingress": "10mbit"}),
-        ("egress=1g,ingress=0", {"com.lodge.egress": "1g", "com.lodge.ingress": ""}),
+        ("10mbit", {"io.lodge.egress": "10mbit", "io.lodge.ingress": "10mbit"}),
+        ("egress=1g,ingress=0", {"io.lodge.egress": "1g", "io.lodge.ingress": ""}),
     ],
 )
 def test_rates(text: str, found: dict[str, str]) -> None:
@@ -63,7 +63,7 @@ def test_update_sends_the_whole_map(lodge: Lodge, engine: FakeEngine) -> None:
     assert lodge("update", "--publish-add", "81", "--network-rate", "1m", "web").out == "web\n"
     sent = engine.asked("/containers/web/update")[0].json()
     assert sent["PortBindings"] == {"80/tcp": [place("8080")], "81/tcp": [place("")]}
-    assert sent["Annotations"]["com.lodge.egress"] == "1m"
+    assert sent["Annotations"]["io.lodge.egress"] == "1m"
 
 
 def test_draw(lodge: Lodge, engine: FakeEngine, tmp_path: Path) -> None:

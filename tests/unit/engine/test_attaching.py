@@ -368,12 +368,12 @@ def test_ports_change_while_it_runs(play: Play) -> None:
 
 def test_bandwidth_changes_while_it_runs(play: Play) -> None:
     async def scene(nets: Nets) -> None:
-        box = nets.container("box", annotations={"com.lodge.egress": "1mbit"})
+        box = nets.container("box", annotations={"io.lodge.egress": "1mbit"})
         sandbox = await nets.start(box)
         assert (sandbox.bandwidth.egress, sandbox.bandwidth.ingress) == (10**6, 0)
 
         async def change(**rates: str) -> None:
-            asked = NetworkChange(annotations={f"com.lodge.{name}": text for name, text in rates.items()})
+            asked = NetworkChange(annotations={f"io.lodge.{name}": text for name, text in rates.items()})
             await changing.change(nets.parts, nets.attachments, box, asked)
 
         await change(egress="", ingress="2.5gbit")

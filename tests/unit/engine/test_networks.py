@@ -100,8 +100,8 @@ REFUSED: list[tuple[dict[str, Any], type[LodgeError], str]] = [
     ),
     ({"origin": "nowhere"}, NotFound, 'configuration network "nowhere" does not exist'),
     ({"config_only": True, "internal": True}, Forbidden, "configuration network can only contain"),
-    ({"options": {"com.lodge.egress": "much"}}, InvalidArgument, "invalid rate: much"),
-    ({"options": {"com.lodge.publish": "x"}}, InvalidArgument, "invalid com.lodge.publish: x"),
+    ({"options": {"io.lodge.egress": "much"}}, InvalidArgument, "invalid rate: much"),
+    ({"options": {"io.lodge.publish": "x"}}, InvalidArgument, "invalid io.lodge.publish: x"),
 ]
 
 

@@ -30,7 +30,7 @@ def test_every_word_of_a_bridge() -> None:
             bridge + "gateway_mode_ipv6": "isolated", bridge + "inhibit_ipv4": "True",
             bridge + "trusted_host_interfaces": "eth1:eth2", "com.docker.network.driver.mtu": "9000",
             "com.docker.network.container_iface_prefix": "net", "com.docker.network.host_ipv4": "192.0.2.9",
-            "com.lodge.publish": "proxy", "com.lodge.antispoof": "off", "com.docker.compose.project": "x",
+            "io.lodge.publish": "proxy", "io.lodge.antispoof": "off", "com.docker.compose.project": "x",
         },
     )  # fmt: skip
     settings.check_known(wanted)

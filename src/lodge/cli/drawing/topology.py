@@ -154,5 +154,5 @@ def _rules(network: Json) -> Iterable[str]:
         yield "goes out with its own addresses"
     if options.get(_BRIDGE + "enable_icc", "true") == "false":
         yield "containers do not reach each other"
-    if options.get("com.lodge.publish") == "proxy":
+    if options.get("io.lodge.publish") == "proxy":
         yield "published ports obey the host's firewall"

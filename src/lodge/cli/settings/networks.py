@@ -56,13 +56,13 @@ def network_settings(values: Values) -> tuple[str, dict[str, dict[str, Any]]]:
 def rates(text: str) -> dict[str, str]:
     """The annotations of `egress=10mbit,ingress=5mbit`; one rate alone is for both."""
     if "=" not in text:
-        return {"com.lodge.egress": _rate(text), "com.lodge.ingress": _rate(text)}
+        return {"io.lodge.egress": _rate(text), "io.lodge.ingress": _rate(text)}
     found: dict[str, str] = {}
     for part in text.split(","):
         name, _, rate = part.partition("=")
         if name not in ("egress", "ingress"):
             raise InvalidArgument(f"invalid network rate: {text}", hint="write egress=10mbit,ingress=5mbit")
-        found[f"com.lodge.{name}"] = _rate(rate)
+        found[f"io.lodge.{name}"] = _rate(rate)
     return found
 
 

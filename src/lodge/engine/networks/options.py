@@ -9,7 +9,7 @@ from lodge.engine.networks.predefined import NAMES
 from lodge.errors import Conflict, Forbidden, InvalidArgument, NotFound, Unavailable
 
 DRIVERS = ("bridge", "macvlan", "ipvlan", "overlay", "vxlan")
-PUBLISH = "com.lodge.publish"
+PUBLISH = "io.lodge.publish"
 _SINGLE = ("host", "null")
 _BRIDGE = "com.docker.network.bridge."
 _SWITCHES = (
@@ -50,7 +50,7 @@ def check_kind(network: Network, *, ingress: bool) -> None:
         return
     if network.driver in _SINGLE:
         raise Forbidden(f'only one instance of "{network.driver}" network is allowed')
-    if network.driver == "overlay" and "com.lodge.vxlan.peers" not in network.options:
+    if network.driver == "overlay" and "io.lodge.vxlan.peers" not in network.options:
         raise Unavailable(_NO_SWARM)
     if network.driver not in DRIVERS:
         raise NotFound(f'plugin "{network.driver}" not found')
@@ -91,7 +91,7 @@ def check_options(network: Network) -> None:
         raise InvalidArgument(f"invalid {PUBLISH}: {options[PUBLISH]}", hint="kernel and proxy are known")
     if len(options.get(LINK, "")) > 15:
         raise InvalidArgument(f"the name of a bridge has at most 15 characters: {options[LINK]}")
-    for name in ("com.lodge.egress", "com.lodge.ingress"):
+    for name in ("io.lodge.egress", "io.lodge.ingress"):
         if name in options:
             from lodge.engine.planning.sandbox import read_rate
 

@@ -18,8 +18,8 @@ from lodge.errors import InvalidArgument
 from lodge.network import contract
 from lodge.spec.container import EndpointSettings
 
-EGRESS = "com.lodge.egress"
-INGRESS = "com.lodge.ingress"
+EGRESS = "io.lodge.egress"
+INGRESS = "io.lodge.ingress"
 _SYSCTLS = "com.docker.network.endpoint.sysctls"
 _IFNAME = "com.docker.network.endpoint.ifname"
 _RATE = re.compile(r"([0-9]+(?:\.[0-9]+)?)([kmgt]?)(?:bit|bps)?", re.IGNORECASE)

@@ -1,6 +1,6 @@
 """Networks of driver overlay: a bridge on each engine, the bridges joined by a vxlan over the hosts' network.
 
-The other ends are told as an option (com.lodge.vxlan.peers: addresses, separated by commas); what a bridge
+The other ends are told as an option (io.lodge.vxlan.peers: addresses, separated by commas); what a bridge
 does not know is sent to all of them. Each engine chooses addresses of its guests: give each an ip range.
 """
 
