@@ -50,7 +50,7 @@ def test_every_word_of_a_bridge() -> None:
         ("com__docker__network__bridge__enable_icc", "perhaps"),
         ("com__docker__network__driver__mtu", "large"),
         ("com__docker__network__bridge__gateway_mode_ipv4", "teleport"),
-        ("com__lodge__publish", "loudly"),
+        ("io__lodge__publish", "loudly"),
     ],
 )
 def test_values_that_mean_nothing_are_refused(name: str, value: str) -> None:
@@ -86,7 +86,7 @@ def test_modes_of_macvlan_and_ipvlan() -> None:
 
 
 def test_a_tunnel() -> None:
-    found = settings.tunnel(network("overlay", com__lodge__vxlan__peers="192.0.2.2,192.0.2.3"))
+    found = settings.tunnel(network("overlay", io__lodge__vxlan__peers="192.0.2.2,192.0.2.3"))
     assert found.peers == ("192.0.2.2", "192.0.2.3")
     assert (found.vni, found.port) == (0xAB12CD | 0x1000, 4789)
     named = settings.tunnel(network("overlay", com__docker__network__driver__overlay__vxlanid_list="4097"))
