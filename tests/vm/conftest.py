@@ -68,4 +68,4 @@ def street(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Street]:
 
     asyncio.run(furnish())
     yield Street(stage)
-    shutil.rmtree(stage.settings.exec_root, ignore_errors=True)
+    stage.clear()
