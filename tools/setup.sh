@@ -57,6 +57,7 @@ system_packages() {
         want nftables has nft
         want docker-registry has docker-registry
         want skopeo has skopeo
+        want passt has pasta
     fi
     [ -n "$missing" ] || return 0
     command -v apt-get >/dev/null || die "this system has no apt; install by hand:$missing"
