@@ -20,7 +20,7 @@ SETUP = PYTHON='$(PYTHON)' VENV='$(VENV)' ./tools/setup.sh
 PEERS ?= /tmp/peers
 export PATH := $(PATH):$(PEERS)/bin
 PYTEST = $(VENV)/bin/python -m pytest -p tests.leaks
-SUITES := style unit fuzz contract privileged clients
+SUITES := style unit fuzz contract privileged clients vm
 
 .PHONY: run test check unit bench lock clean setup setup-check
 .DEFAULT_GOAL := run
