@@ -11,7 +11,7 @@ from lodge.api.call import Call, encode
 from lodge.api.requests import Update
 from lodge.api.router import Route
 from lodge.engine.models import NetworkChange
-from lodge.errors import Conflict, InvalidArgument, LodgeError
+from lodge.errors import Conflict, InvalidArgument, LodgeError, NotFound
 from lodge.spec.container import ContainerConfig
 from lodge.spec.reference import Reference
 
@@ -88,7 +88,7 @@ async def kill(call: Call) -> None:
     """POST /containers/{name}/kill."""
     try:
         await call.backend.containers.kill(call.name, call.form.text("signal"))
-    except (InvalidArgument, Conflict) as error:
+    except (InvalidArgument, Conflict, NotFound) as error:
         prefix = f"cannot kill container: {call.name}: "
         if not error.message.startswith("cannot kill container"):
             raise type(error)(prefix + error.message, hint=error.hint) from None

@@ -71,7 +71,7 @@ def inspect(image: Image, version: int) -> dict[str, Any]:
 
 def _add_legacy(out: dict[str, Any], image: Image, version: int) -> None:
     if version < 52:
-        out["GraphDriver"] = {"Name": "overlay", "Data": None}
+        out["GraphDriver"] = {"Name": "overlay2", "Data": None}
     if version < 45:
         out["Container"] = image.config.get("container", "")
         out["ContainerConfig"] = image.config.get("container_config")

@@ -13,6 +13,11 @@ _NO_CPU: dict[str, Any] = {
     "throttling_data": {"periods": 0, "throttled_periods": 0, "throttled_time": 0},
 }
 
+_BLOCK_FIGURES = (
+    "io_service_bytes_recursive", "io_serviced_recursive", "io_queue_recursive", "io_service_time_recursive",
+    "io_wait_time_recursive", "io_merged_recursive", "io_time_recursive", "sectors_recursive",
+)  # fmt: skip
+
 
 def event(value: Event, version: int) -> dict[str, Any]:
     """One event; older clients find its id, status and image at the top as well."""
@@ -40,7 +45,7 @@ def stats(container: Container, value: Stats) -> dict[str, Any]:
         "read": rfc3339(value.read_at),
         "preread": rfc3339(value.previous_read_at),
         "pids_stats": {},
-        "blkio_stats": {},
+        "blkio_stats": dict.fromkeys(_BLOCK_FIGURES),
         "num_procs": value.processes,
         "storage_stats": {},
         "cpu_stats": _NO_CPU,

@@ -120,7 +120,7 @@ def parse(block: bytes) -> Member:
     if type_ in (CHARACTER, BLOCK_DEVICE):
         member.major, member.minor = number(major), number(minor)
     if member.size < 0:
-        raise Corrupt("invalid tar header: negative size")
+        raise Corrupt("archive/tar: invalid tar header: negative size")
     return member
 
 
@@ -135,7 +135,7 @@ def _verify(block: bytes, checksum: bytes) -> None:
         return
     # Some ancient writers summed signed characters.
     if sum(byte - 256 if byte > 127 else byte for byte in blank) != stored:
-        raise Corrupt("invalid tar header: the checksum does not match")
+        raise Corrupt("archive/tar: invalid tar header: the checksum does not match")
 
 
 def number(field: bytes) -> int:
@@ -146,7 +146,7 @@ def number(field: bytes) -> int:
         bits = 8 * len(field)
         value = value - (1 << bits) if first & 0x40 else value & ((1 << (bits - 1)) - 1)
         if not -_LONGEST_INTEGER < value < _LONGEST_INTEGER:
-            raise Corrupt("invalid tar header: a number is too large")
+            raise Corrupt("archive/tar: invalid tar header: a number is too large")
         return value
     digits = field.partition(b"\0")[0].strip(b" ")
     if not digits:
@@ -156,7 +156,7 @@ def number(field: bytes) -> int:
             return int(digits, 8)
     except ValueError:
         pass
-    raise Corrupt(f"invalid tar header: {digits!r} is not an octal number")
+    raise Corrupt(f"archive/tar: invalid tar header: {digits!r} is not an octal number")
 
 
 def build(member: Member, name: bytes, link: bytes, prefix: bytes = b"") -> bytes:

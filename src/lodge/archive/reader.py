@@ -115,7 +115,7 @@ class TarReader:
                 pax.LONGEST if kind in (header.PAX, header.PAX_GLOBAL, header.PAX_SOLARIS) else _LONGEST_NAME
             )
             if member.size > limit:
-                raise Corrupt(f"invalid tar header: {member.size} bytes of description")
+                raise Corrupt(f"archive/tar: invalid tar header: {member.size} bytes of description")
             payload = self.source.take(member.size)
             self.source.skip(min(-member.size % BLOCK, len(self.source.peek(BLOCK))))
             if kind == header.PAX_GLOBAL:

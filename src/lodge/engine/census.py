@@ -128,3 +128,13 @@ class Census:
         if fits:
             raise InvalidArgument(f"Multiple IDs found with provided prefix: {name}")
         raise NotFound(f"No such container: {name}")
+
+    def named(self, name: str, words: str = "") -> Resident:
+        """One that a wish names: InvalidArgument when it isn't there, after `words`.
+
+        Clients take NotFound of a creation for a missing image, and pull it.
+        """
+        try:
+            return self.find(name)
+        except NotFound as error:
+            raise InvalidArgument(words + error.message) from None

@@ -145,7 +145,8 @@ class Execs:
         except LodgeError as error:
             code = error.exit_code if isinstance(error, StartFailed) else _FAILED
             program.running, program.exit_code = False, code
-            raise StartFailed(_PREFIX + error.message, exit_code=code) from error
+            text = error.message if error.message.startswith(_PREFIX) else _PREFIX + error.message
+            raise StartFailed(text, exit_code=code) from error
         if isinstance(answer, Done) and program.running:
             program.pid = answer.pid
 

@@ -47,7 +47,7 @@ def flag(filters: Mapping[str, Sequence[str]], key: str, default: bool) -> bool:
         return default
     read = {"1": True, "true": True, "0": False, "false": False}
     if len(set(values)) != 1 or values[0].lower() not in read:
-        raise InvalidArgument(f"invalid filter '{key}={list(values)}'")
+        raise InvalidArgument(f"invalid filter '{key}=[{' '.join(values)}]'")
     return read[values[0].lower()]
 
 
@@ -66,7 +66,7 @@ def moment(text: str, now: int | None = None) -> int:
     try:
         when = datetime.fromisoformat(text)
     except ValueError:
-        raise InvalidArgument(f"failed to parse value as time or duration: {text!r}") from None
+        raise InvalidArgument(f'failed to parse value as time or duration: "{text}"') from None
     if when.tzinfo is None:
         when = when.replace(tzinfo=UTC)
     return int(when.timestamp() * 10**6) * 1000

@@ -289,7 +289,7 @@ def test_exec_that_can_not_start_says_so_in_its_stream(house: House) -> None:
     if house.kind != "crun":
         assert expected == (
             "OCI runtime exec failed: exec failed: unable to start container process: "
-            'exec: "no-such-program": executable file not found in $PATH: unknown'
+            'exec: "no-such-program": executable file not found in $PATH'
         )
     assert client.frames() == {1: expected.encode() + b"\r\n"}
     assert talk.fact(ExecExited).code == 127

@@ -75,7 +75,11 @@ SETTINGS = Settings(runtimes={"crun": ForeignRuntime("/usr/bin/crun")})
             "bad format for device cgroup permissions: rx",
         ),
         (InvalidArgument, {"annotations": {"": "x"}}, "invalid Annotations"),
-        (InvalidArgument, {"isolation": "hyperv"}, "invalid isolation 'hyperv' on linux"),
+        (
+            InvalidArgument,
+            {"isolation": "hyperv"},
+            "invalid isolation (hyperv): linux only supports 'default'",
+        ),
         (
             Unsupported,
             {"device_requests": [DeviceRequest(driver="nvidia", capabilities=[["gpu"]])]},

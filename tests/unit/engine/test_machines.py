@@ -23,7 +23,7 @@ def test_others_are_left_alone() -> None:
         host = HostConfig(isolation=isolation, pid_mode="host")
         machines.check(host)
         assert not machines.wanted(host)
-    with pytest.raises(InvalidArgument, match="invalid isolation 'hyperv'"):
+    with pytest.raises(InvalidArgument, match=r"invalid isolation \(hyperv\)"):
         machines.check(HostConfig(isolation="hyperv"))
     with pytest.raises(InvalidArgument, match="conflicting"):
         machines.check(HostConfig(isolation="vm", runtime="crun"))

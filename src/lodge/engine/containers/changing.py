@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -15,7 +17,7 @@ from lodge.engine.networks import texts
 from lodge.engine.networks.attaching import Attachments
 from lodge.engine.parts import Parts
 from lodge.engine.planning import checks, limits
-from lodge.errors import Conflict, InvalidArgument, NotFound
+from lodge.errors import Conflict, InvalidArgument, LodgeError, NotFound
 from lodge.runtime.messages import Update
 from lodge.spec.container import HostConfig, RestartPolicy
 
@@ -26,12 +28,14 @@ async def rename(parts: Parts, attachments: Attachments, resident: Resident, new
     """Give it another name; AlreadyExists when that is taken, InvalidArgument for no change."""
     if not new_name:
         raise InvalidArgument("Neither old nor new names may be empty")
-    new = names.check_container_name(new_name)
+    with _allocating():
+        new = names.check_container_name(new_name)
     old = resident.container.name
     if new == old:
         raise InvalidArgument("Renaming a container with the same name as its current name")
     async with resident.lock:
-        parts.census.reserve(new)
+        with _allocating():
+            parts.census.reserve(new)
         resident.container.name = new
         try:
             parts.rows.save(resident.container)
@@ -48,13 +52,24 @@ async def rename(parts: Parts, attachments: Attachments, resident: Resident, new
         announce(parts, resident, "rename", oldName=f"/{old}")
 
 
+@contextlib.contextmanager
+def _allocating() -> Iterator[None]:
+    try:
+        yield
+    except LodgeError as error:
+        error.message = f"Error when allocating new name: {error.message}"
+        raise
+
+
 async def remove_link(parts: Parts, path: str) -> None:
     """Remove the link /owner/alias; NotFound when there is none."""
     owner, _, alias = path.strip("/").partition("/")
     resident = parts.census.find(owner)
     async with resident.lock:
         container = resident.container
-        if not alias or alias not in container.links:
+        if not alias:
+            raise Conflict("Conflict, cannot remove the default link name of the container")
+        if alias not in container.links:
             raise NotFound(f"Cannot get parent link for {path}: no such link")
         container.links = {name: other for name, other in container.links.items() if name != alias}
         write_links(parts.census, container, container.links)

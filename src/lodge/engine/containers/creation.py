@@ -22,6 +22,9 @@ from lodge.engine.planning.namespaces import HOST, joined
 from lodge.errors import InvalidArgument, LodgeError
 from lodge.spec.container import Wish
 
+_NO_LINKS = "can't be used with links. This would result in undefined behavior"
+_JOINED_MODE = "the container type network mode"
+
 
 class Creator:
     """Makes containers."""
@@ -69,28 +72,27 @@ class Creator:
         for attribute in ("network_mode", "ipc_mode", "pid_mode"):
             mode: str = getattr(host, attribute)
             if other := joined(mode):
-                setattr(host, attribute, f"container:{self._parts.census.find(other).id}")
+                words = "joining network namespace of container: " if attribute == "network_mode" else ""
+                setattr(host, attribute, f"container:{self._parts.census.named(other, words).id}")
         if joined(host.network_mode):
             self._check_shared_network(wish)
+        if host.network_mode == HOST and host.links:
+            raise InvalidArgument(f"conflicting options: host type networking {_NO_LINKS}")
         if host.uts_mode == HOST and (config.hostname or config.domainname):
             raise InvalidArgument("conflicting options: hostname and the UTS mode")
 
     def _check_shared_network(self, wish: Wish) -> None:
         host, config = wish.host, wish.config
         for given, what in (
-            (config.hostname, "hostname"),
-            (host.links, "links"),
-            (host.dns, "dns"),
-            (host.extra_hosts, "custom host-to-IP mapping"),
-            (host.port_bindings or host.publish_all_ports, "port publishing"),
-            (config.exposed_ports and host.port_bindings, "port exposing"),
+            (config.hostname, "hostname and the network mode"),
+            (host.links, f"container type network {_NO_LINKS}"),
+            (host.dns, "dns and the network mode"),
+            (host.extra_hosts, "custom host-to-IP mapping and the network mode"),
+            (host.port_bindings or host.publish_all_ports, f"port publishing and {_JOINED_MODE}"),
+            (config.exposed_ports and host.port_bindings, f"port exposing and {_JOINED_MODE}"),
         ):
             if given:
-                raise InvalidArgument(
-                    f"conflicting options: {what} and the container type network mode"
-                    if what != "hostname"
-                    else "conflicting options: hostname and the network mode"
-                )
+                raise InvalidArgument(f"conflicting options: {what}")
 
     def _links(self, container: Container) -> dict[str, str]:
         """Links of the default bridge, alias to id; the wish says them as Docker's inspect does."""
@@ -102,7 +104,7 @@ class Creator:
         found: dict[str, str] = {}
         for text in host.links:
             name, alias = read_link(text)
-            found[alias] = self._parts.census.find(name).id
+            found[alias] = self._parts.census.named(name, f"could not get container for {name}: ").id
         write_links(self._parts.census, container, found)
         return found
 

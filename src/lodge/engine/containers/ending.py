@@ -14,7 +14,7 @@ from lodge.engine import secrets
 from lodge.engine.census import Resident
 from lodge.engine.containers import restarts
 from lodge.engine.containers.health import HealthKeeper
-from lodge.engine.containers.news import announce
+from lodge.engine.containers.news import announce, announce_unmounts
 from lodge.engine.lifecycle import Fact, advance, allows
 from lodge.engine.models import ExitResult
 from lodge.engine.networks.attaching import Attachments
@@ -59,6 +59,7 @@ class Ending:
             # Not synced: it has to survive this engine, and a power failure ends every container anyway.
             self._parts.rows.save(container, durable=False)
         self._forget_execs(resident)
+        announce_unmounts(self._parts, container)
         announce(self._parts, resident, "die", exitCode=str(fact.code), execDuration=str(int(ran_for)))
         result = ExitResult(
             exit_code=fact.code, error=fact.error, cpu_ns=fact.cpu_ns, peak_memory=fact.peak_memory

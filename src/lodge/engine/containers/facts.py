@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from lodge.engine.census import Resident
 from lodge.engine.containers.ending import Ending
-from lodge.engine.containers.news import announce
+from lodge.engine.containers.news import announce, announce_mounts
 from lodge.engine.keepers import Keeper
 from lodge.engine.lifecycle import Fact, advance, allows
 from lodge.engine.networks.attaching import Attachments
@@ -74,6 +74,7 @@ class Facts:
         # Not synced: after a power failure nothing runs anyway, and the monitor's record tells the rest.
         self._parts.rows.save(resident.container, durable=False)
         self._attachments.announce_start(resident.container)
+        announce_mounts(self._parts, resident.container)
         announce(self._parts, resident, "start")
         if resident.arrival is not None and not resident.arrival.done():
             resident.arrival.set_result(None)

@@ -108,7 +108,7 @@ def _joined_pid(parts: Parts, mode: str, what: str) -> int:
         raise Conflict(f"Container {other.id} is restarting, wait until the container is running")
     if what == "IPC" and other.wish.host.ipc_mode in (PRIVATE, NONE):
         raise Conflict(
-            f"cannot join IPC of a container {other.id}: non-shareable IPC "
+            f"failed to join IPC namespace: container {other.id}: non-shareable IPC "
             "(hint: use IpcMode:shareable for the donor container)"
         )
     return other.state.pid

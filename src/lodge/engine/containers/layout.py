@@ -48,7 +48,7 @@ def _inherited(parts: Parts, texts: list[str]) -> list[MountWish]:
     found: list[MountWish] = []
     for text in texts:
         name, mode = parse_volumes_from(text)
-        for wish in parts.census.find(name).container.layout:
+        for wish in parts.census.named(name).container.layout:
             if wish.type not in ("bind", "volume"):
                 continue
             found.append(

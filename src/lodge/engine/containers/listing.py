@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 
+import msgspec
+
 from lodge.engine.census import Census, Resident
 from lodge.engine.filters import check_keys, flag, matches_labels
 from lodge.engine.images.catalog import Catalog
@@ -52,7 +54,29 @@ def select(
             found.append(container)
             if limit > 0 and len(found) == limit:
                 break
-    return found
+    return _named_now(found, images)
+
+
+def _named_now(containers: list[Container], images: Catalog) -> list[Container]:
+    """With the image's id where its name means another image by now, or none, as Docker lists them."""
+    means: dict[str, str] = {}
+    named: list[Container] = []
+    for container in containers:
+        name = container.image_name
+        if name not in means:
+            means[name] = _id_of(name, images)
+        stale = container.image_id and means[name] != container.image_id
+        named.append(
+            msgspec.structs.replace(container, image_name=container.image_id) if stale else container
+        )
+    return named
+
+
+def _id_of(name: str, images: Catalog) -> str:
+    try:
+        return images.find(name).image.id
+    except (NotFound, InvalidArgument):
+        return ""
 
 
 def _passes(container: Container, tests: Sequence[Test]) -> bool:
@@ -87,26 +111,27 @@ def _newer(other: Resident) -> Test:
 
 
 def _ancestor(values: Sequence[str], images: Catalog) -> Test:
-    ids: set[str] = set()
-    for value in values:
-        try:
-            ids.add(images.find(value).image.id)
-        except (NotFound, InvalidArgument):
-            continue
+    ids = {_id_of(value, images) for value in values} - {""}
     return lambda c: c.image_id in ids
 
 
 def _status(values: Sequence[str]) -> Test:
     for value in values:
         if value not in STATUSES:
-            raise InvalidArgument(f"invalid filter 'status={value}'")
+            raise InvalidArgument(
+                f"invalid filter 'status={value}': invalid value for state ({value}): must be one of"
+                " created, running, paused, restarting, removing, exited, dead"
+            )
     return lambda c: c.state.status in values
 
 
 def _health(values: Sequence[str]) -> Test:
     for value in values:
         if value not in _HEALTHS:
-            raise InvalidArgument(f"invalid filter 'health={value}'")
+            raise InvalidArgument(
+                f"invalid filter 'health={value}': invalid value for health ({value}): must be one of"
+                " none, starting, healthy, unhealthy"
+            )
     return lambda c: (c.state.health.status if c.state.health else "none") in values
 
 

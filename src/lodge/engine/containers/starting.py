@@ -35,11 +35,14 @@ _COULD_NOT_START = 128
 _NO_SUCH_COMMAND = 127
 _PREFIX = (
     "failed to create task for container: failed to create shim task: OCI runtime create failed: "
-    "unable to start container process: "
+    "runc create failed: unable to start container process: "
 )
 _NETWORKING = "failed to set up container networking: "
 # What Docker's daemon finds before it calls a runtime, and so says without the runtime's words around it.
 _FOUND_BY_DOCKER_ITSELF = (
+    "path ",
+    "cannot access path ",
+    "failed to join IPC namespace: ",
     "failed to create task for container: failed to initialize logging driver",
     "unable to find user",
     "unable to find group",
@@ -228,6 +231,8 @@ def _start_failure(error: Exception) -> StartFailed:
         code = error.exit_code
     elif isinstance(error, InvalidArgument):
         code = _NO_SUCH_COMMAND
+    if message.startswith('exec: "'):
+        message = "error during container init: " + message
     if not message.startswith(_FOUND_BY_DOCKER_ITSELF):
         message = _PREFIX + message
     hint = error.hint if isinstance(error, LodgeError) else None

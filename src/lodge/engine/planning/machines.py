@@ -27,7 +27,7 @@ def wanted(host: HostConfig) -> bool:
 def check(host: HostConfig) -> None:
     """InvalidArgument for words at odds, Unsupported for options that mean nothing in a machine."""
     if host.isolation not in ("", "default", "process", VM):
-        raise InvalidArgument(f"invalid isolation '{host.isolation}' on linux")
+        raise InvalidArgument(f"invalid isolation ({host.isolation}): linux only supports 'default'")
     if not wanted(host):
         return
     if host.isolation == VM and host.runtime not in ("", VM, *OWN_RUNTIMES):

@@ -102,12 +102,11 @@ def parse_bind(text: str, volume_driver: str = "") -> MountWish:
 
 def check_volume_name(name: str) -> None:
     """InvalidArgument for what can't be the name of a volume (and so never becomes part of a path)."""
-    ok = (
-        len(name) > 1
-        and name[0].isalnum()
-        and all(c.isalnum() or c in "_.-" for c in name)
-        and name.isascii()
-    )
+    if len(name) == 1:
+        raise InvalidArgument(
+            f"create {name}: volume name is too short, names should be at least two alphanumeric characters"
+        )
+    ok = name != "" and name[0].isalnum() and all(c.isalnum() or c in "_.-" for c in name) and name.isascii()
     if not ok:
         raise InvalidArgument(
             f'create {name}: "{name}" includes invalid characters for a local volume name, only'
@@ -271,11 +270,24 @@ _READERS = {
 }
 
 
+_TMPFS_FLAGS = {
+    "defaults", "ro", "rw", "suid", "nosuid", "dev", "nodev", "exec", "noexec", "sync", "async", "dirsync",
+    "remount", "mand", "nomand", "atime", "noatime", "diratime", "nodiratime", "relatime", "norelatime",
+    "strictatime", "nostrictatime", "bind", "rbind", "private", "rprivate", "shared", "rshared", "slave",
+    "rslave", "unbindable", "runbindable",
+}  # fmt: skip
+_TMPFS_VALUES = {"size", "mode", "uid", "gid", "nr_inodes", "nr_blocks", "mpol"}
+"""What Docker takes for --tmpfs: flags of mount(2), and tmpfs(5)'s own options."""
+
+
 def parse_tmpfs(destination: str, options: str) -> MountWish:
     """Read one --tmpfs."""
     if problem := _problem_of_target(destination):
-        raise InvalidArgument(f"invalid tmpfs mount: {problem}")
+        raise InvalidArgument(problem)
     words = tuple(word for word in options.split(",") if word)
+    for word in words:
+        if word not in _TMPFS_FLAGS and word.partition("=")[0] not in _TMPFS_VALUES:
+            raise InvalidArgument(f'invalid tmpfs option "{word}"')
     return MountWish(type="tmpfs", destination=clean(destination), tmpfs_options=words)
 
 

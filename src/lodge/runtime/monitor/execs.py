@@ -125,7 +125,7 @@ def _docker_text(error: Exception) -> str:
     """The words that Docker's clients know for an exec that could not be started."""
     text = error.message if isinstance(error, LodgeError) else str(error)
     if isinstance(error, StartFailed) and not text.startswith("OCI runtime"):
-        return f"OCI runtime exec failed: exec failed: unable to start container process: {text}: unknown"
+        return f"OCI runtime exec failed: exec failed: unable to start container process: {text}"
     return text
 
 
