@@ -381,7 +381,7 @@ def test_bandwidth_changes_while_it_runs(play: Play) -> None:
         assert (changed.egress, changed.ingress) == (0, 2_500_000_000)
         with pytest.raises(InvalidArgument, match="invalid rate: much"):
             await change(egress="much")
-        with pytest.raises(InvalidArgument, match=r"the annotation com\.lodge\.colour can't be changed"):
+        with pytest.raises(InvalidArgument, match=r"the annotation io\.lodge\.colour can't be changed"):
             await change(colour="red")
 
     play(scene)
