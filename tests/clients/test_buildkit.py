@@ -19,8 +19,9 @@ from typing import Any
 import pytest
 
 from lodge.api.buildkit import messages as m
-from lodge.api.buildkit.filesync import DIFF_COPY, to_go
+from lodge.api.buildkit.filesync import DIFF_COPY
 from lodge.api.buildkit.transport import GRPCError, Line, Reception, Service, Status, serve
+from lodge.wire.modes import to_go
 from tests.clients.daemon import Lodged
 
 DOCKERFILE = """\

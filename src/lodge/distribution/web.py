@@ -6,11 +6,12 @@ Blocks; its HTTP library is imported at first use. Registries are next door, in 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
+from urllib.parse import urlsplit
 
 from lodge.errors import InvalidArgument, Unavailable
 
 if TYPE_CHECKING:
-    from urllib3 import BaseHTTPResponse
+    from urllib3 import BaseHTTPResponse, PoolManager
 
 _CONNECT_SECONDS = 30.0
 _SILENT_SECONDS = 120.0
@@ -48,6 +49,19 @@ class WebFile:
         self._response.close()
 
 
+def _pool(url: str) -> PoolManager:
+    """Connections to a host, by the proxy that this process's environment names for it."""
+    from urllib.request import getproxies, proxy_bypass
+
+    import urllib3
+
+    parts = urlsplit(url)
+    proxy = getproxies().get(parts.scheme)
+    if proxy and not proxy_bypass(parts.netloc):
+        return urllib3.ProxyManager(proxy, num_pools=1, maxsize=1)
+    return urllib3.PoolManager(num_pools=1, maxsize=1)
+
+
 def open_url(url: str) -> WebFile:
     """Ask for a file. InvalidArgument for what is no web address, Unavailable when it is not given."""
     if not url.startswith(("http://", "https://")):
@@ -55,12 +69,13 @@ def open_url(url: str) -> WebFile:
     import urllib3
     from urllib3.exceptions import HTTPError
 
-    pool = urllib3.PoolManager(num_pools=1, maxsize=1)
+    pool = _pool(url)
     try:
         # Undecoded: an archive that is compressed stays as it is, and a digest is of these bytes.
         response = pool.request(
             "GET", url, preload_content=False, decode_content=False, redirect=True,
-            headers={"Accept-Encoding": "identity"}, retries=urllib3.Retry(2, redirect=_REDIRECTS),
+            headers={"User-Agent": "lodge", "Accept-Encoding": "identity"},
+            retries=urllib3.Retry(2, redirect=_REDIRECTS),
             timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, read=_SILENT_SECONDS),
         )  # fmt: skip
     except (HTTPError, ValueError) as error:

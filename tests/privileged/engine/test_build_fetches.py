@@ -78,7 +78,7 @@ def test_a_file_with_its_mode_its_time_and_its_checksum(engine: lodge.Engine, si
     ]
     with pytest.raises(StepFailed, match="digest mismatch"):
         engine.images.build(f"FROM busybox\nADD --checksum=sha256:{'0' * 64} {url}/file.txt /\n")
-    with pytest.raises(StepFailed, match="invalid response status 404"):
+    with pytest.raises(StepFailed, match="the server answered 404"):
         engine.images.build(f"FROM busybox\nADD {url}/missing /\n")
 
 

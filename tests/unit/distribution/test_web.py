@@ -18,9 +18,9 @@ class _Site(BaseHTTPRequestHandler):
             self.send_response(302)
             self.send_header("Location", "/file")
             self.end_headers()
-        elif self.path in ("/file", "/short"):
+        elif self.path in ("/file", "/short", "http://elsewhere.invalid/file"):
             self.send_response(200)
-            self.send_header("Content-Length", "6" if self.path == "/file" else "600")
+            self.send_header("Content-Length", "600" if self.path == "/short" else "6")
             self.end_headers()
             self.wfile.write(b"abcdef")
         else:
@@ -45,6 +45,14 @@ def test_a_file_is_read_in_pieces(site: str, path: str) -> None:
     with open_url(site + path) as file:
         assert file.length == 6
         assert [file.read(4), file.read(4), file.read(4)] == [b"abcd", b"ef", b""]
+
+
+def test_a_proxy_of_the_environment_is_asked(site: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", site)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    for address in ("http://elsewhere.invalid/file", site + "/file"):
+        with open_url(address) as file:
+            assert file.read() == b"abcdef"
 
 
 def test_what_goes_wrong_is_told(site: str) -> None:

@@ -21,44 +21,13 @@ from lodge.build.contract import Wanted
 from lodge.engine.build.contexts import read_inside
 from lodge.engine.build.synced import Entry, Incoming, Tree, Trees
 from lodge.errors import Corrupt, InvalidArgument, Unsupported
+from lodge.wire.modes import from_go, to_go
 
 DIFF_COPY = "/moby.filesync.v1.FileSync/DiffCopy"
 SEND = "/moby.filesync.v1.FileSend/DiffCopy"
 _STAT, _REQ, _DATA, _FIN, _ERR = range(5)
-_GO_DIR, _GO_LINK, _GO_DEVICE, _GO_PIPE, _GO_SOCKET, _GO_CHAR = (
-    1 << 31, 1 << 27, 1 << 26, 1 << 25, 1 << 24, 1 << 21,
-)  # fmt: skip
-_GO_BITS = ((1 << 23, stat.S_ISUID), (1 << 22, stat.S_ISGID), (1 << 20, stat.S_ISVTX))
 _ASKED_AT_ONCE = 64
 _PIECE = 32 << 10
-
-
-def from_go(mode: int) -> int:
-    """st_mode of Go's os.FileMode."""
-    made = mode & 0o777
-    for theirs, ours in _GO_BITS:
-        made |= ours if mode & theirs else 0
-    if mode & _GO_DIR:
-        return made | stat.S_IFDIR
-    if mode & _GO_LINK:
-        return made | stat.S_IFLNK
-    if mode & _GO_SOCKET:
-        return made | stat.S_IFSOCK
-    if mode & _GO_PIPE:
-        return made | stat.S_IFIFO
-    if mode & _GO_DEVICE:
-        return made | (stat.S_IFCHR if mode & _GO_CHAR else stat.S_IFBLK)
-    return made | stat.S_IFREG
-
-
-def to_go(mode: int) -> int:
-    """Go's os.FileMode of st_mode, of the kinds that are sent: directories, links, files."""
-    made = mode & 0o777
-    for theirs, ours in _GO_BITS:
-        made |= theirs if mode & ours else 0
-    if stat.S_ISDIR(mode):
-        return made | _GO_DIR
-    return made | _GO_LINK if stat.S_ISLNK(mode) else made
 
 
 class SyncedContext:

@@ -16,12 +16,12 @@ from collections.abc import Sequence
 from lodge.build.giturl import GitAddress, parse_git_url
 from lodge.build.graph import Fetch, Git, Tree
 from lodge.build.worker import Progress
+from lodge.distribution.web import open_url
 from lodge.engine.bridge import Bridge
 from lodge.engine.build.scratch import Scratch
-from lodge.errors import Corrupt, InvalidArgument, NotFound, Unavailable, Unsupported
+from lodge.errors import Corrupt, InvalidArgument, NotFound, Unsupported
 
 _PIECE = 1 << 18
-_PATIENCE = 60
 _MOST = 1 << 36
 _HEAD = "refs/lodge/head"
 _GIT_ENVIRONMENT = {
@@ -93,8 +93,9 @@ class Fetcher:
         keep = operation.keep_git_dir or address.keep_git_dir
         if not keep:
             await self._bridge.call(shutil.rmtree, os.path.join(directory, ".git"), ignore_errors=True)
+        top = os.path.realpath(directory)
         inner = os.path.realpath(os.path.join(directory, address.subdir))
-        if not inner.startswith(os.path.realpath(directory)) or not os.path.isdir(inner):
+        if os.path.commonpath((top, inner)) != top or not os.path.isdir(inner):
             raise NotFound(f"there is no directory {address.subdir!r} in {address.remote}")
         return Tree(directory=inner, name=operation.url)
 
@@ -184,32 +185,21 @@ def _meanings(wanted: str) -> list[str]:
 def download(url: str, path: str, checksum: str, progress: Progress | None = None) -> float:
     """Download to a path; the time that the server says, or 0. Blocking.
 
-    NotFound and Unavailable for what the server says, Corrupt for another checksum than was wanted.
+    Unavailable when it is not given, Corrupt for another checksum than was wanted.
     """
-    # Here, for few builds need it and it is large.
-    import urllib.error
-    import urllib.request
-
-    request = urllib.request.Request(url, headers={"User-Agent": "lodge", "Accept-Encoding": "identity"})
     made = hashlib.sha256()
-    try:
-        with urllib.request.urlopen(request, timeout=_PATIENCE) as answer, open(path, "wb") as file:
-            total = int(answer.headers.get("Content-Length") or 0)
-            done = 0
-            while piece := answer.read(_PIECE):
-                made.update(piece)
-                file.write(piece)
-                done += len(piece)
-                if done > _MOST:
-                    raise InvalidArgument(f"{url} is larger than any file may be")
-                if progress is not None:
-                    progress.status(url, done, total)
-            modified = email.utils.parsedate_tz(answer.headers.get("Last-Modified") or "")
-    except urllib.error.HTTPError as error:
-        error.close()
-        raise NotFound(f"failed to load {url}: invalid response status {error.code}") from error
-    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
-        raise Unavailable(f"failed to load {url}: {error}") from error
+    done = 0
+    with open_url(url) as answer, open(path, "wb") as file:
+        total = answer.length or 0
+        while piece := answer.read(_PIECE):
+            made.update(piece)
+            file.write(piece)
+            done += len(piece)
+            if done > _MOST:
+                raise InvalidArgument(f"{url} is larger than any file may be")
+            if progress is not None:
+                progress.status(url, done, total)
+        modified = email.utils.parsedate_tz(answer.headers.get("Last-Modified") or "")
     if progress is not None:
         progress.status(url, done, total, done=True)
     if checksum and checksum != f"sha256:{made.hexdigest()}":

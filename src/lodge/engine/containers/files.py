@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import os
 import posixpath
-import stat
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from typing import Any
@@ -31,20 +30,10 @@ from lodge.runtime.files.orders import ArchiveIn, ArchiveOut, Export, FileOrder,
 from lodge.runtime.link import Link
 from lodge.runtime.messages import Done, Failed, Sync
 from lodge.spec.mount import Mount as RootMount
+from lodge.wire.modes import to_go
 
 _KINDS = {"C": 0, "A": 1, "D": 2}
 _PIECE = 1 << 20
-# Go's os.FileMode, which Docker's clients read.
-_GO_TYPES = {
-    stat.S_IFDIR: 1 << 31,
-    stat.S_IFLNK: 1 << 27,
-    stat.S_IFBLK: 1 << 26,
-    stat.S_IFCHR: 1 << 26 | 1 << 21,
-    stat.S_IFIFO: 1 << 25,
-    stat.S_IFSOCK: 1 << 24,
-    stat.S_IFREG: 0,
-}
-_GO_BITS = {stat.S_ISUID: 1 << 23, stat.S_ISGID: 1 << 22, stat.S_ISVTX: 1 << 20}
 
 
 async def changes(parts: Parts, resident: Resident) -> list[Change]:
@@ -285,16 +274,7 @@ def _stat(found: PathIs) -> PathStat:
     return PathStat(
         name=found.name,
         size=found.size,
-        mode=go_mode(found.mode),
+        mode=to_go(found.mode),
         mtime=found.mtime_ns,
         link_target=found.link_target,
     )
-
-
-def go_mode(mode: int) -> int:
-    """A file's mode in the bits of Go's os.FileMode."""
-    made = mode & 0o777 | _GO_TYPES.get(stat.S_IFMT(mode), 0)
-    for bit, go_bit in _GO_BITS.items():
-        if mode & bit:
-            made |= go_bit
-    return made
