@@ -36,7 +36,7 @@ OPTIONS = (
     Option("bip", "text", "Address and subnet of the default bridge, as 10.1.0.1/16"),
     Option("bip6", "text", "IPv6 address and subnet of the default bridge"),
     Option("bridge", "text", "Link of the default bridge; none for no such network", short="b"),
-    Option("builder", "any", "", flag=False, lacks="limits of the build cache can not be set; lodge builder prune takes them"),
+    Option("builder", "any", "", flag=False, lacks="limits of the build cache are arguments of prune"),
     Option("cdi-spec-dir", "list", "", key="cdi-spec-dirs", lacks="CDI devices are not offered"),
     Option("cgroup-parent", "text", "Set parent cgroup for all containers"),
     Option("config-file", "text", "Daemon configuration file (default /etc/lodge/daemon.json)"),
