@@ -87,7 +87,7 @@ def test_volumes_labels_ports_and_health_are_joined() -> None:
 @pytest.mark.parametrize(
     ("kind", "driver", "options", "words"),
     [
-        (InvalidArgument, "odd", {}, "logger: no log driver named 'odd' is registered"),
+        (InvalidArgument, "odd", {}, 'error looking up logging plugin odd: plugin "odd" not found'),
         (Unsupported, "gelf", {}, "logger: log driver gelf is not part of this engine yet"),
         (
             InvalidArgument,

@@ -72,6 +72,9 @@ class Committer:
                     await self._stopper.unpause(resident)
         image = self._parts.images.adopt(made.digest, container.image_id).image.id
         shown = name.familiar() if name else ""
+        self._parts.events.publish("image", "create", image, {"name": image})
+        if shown:
+            self._parts.events.publish("image", "tag", image, {"name": shown})
         announce(self._parts, resident, "commit", comment=comment, imageID=image, imageRef=shown)
         return image
 

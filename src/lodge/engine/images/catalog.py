@@ -105,7 +105,15 @@ class Catalog:
         return self._by_id[fits[0]] if fits else None
 
     def _of_platform(self, found: Found, platform: Platform) -> Found:
-        resolved = self._store.images.resolve(found.target, platform)
+        try:
+            resolved = self._store.images.resolve(found.target, platform)
+        except NotFound:
+            own = found.config.platform
+            shown = Reference.parse(found.names[0]).familiar() if found.names else found.image.id
+            raise NotFound(
+                f"image with reference {shown} was found but its platform ({own}) does not match the"
+                f" specified platform ({platform})"
+            ) from None
         if resolved.config_digest == found.image.id:
             return found
         return self._make(resolved, found.target, found.names)

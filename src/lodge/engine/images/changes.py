@@ -33,6 +33,6 @@ def apply(base: ContainerConfig | None, changes: Sequence[str]) -> ContainerConf
             if line.keyword not in _ALLOWED:
                 raise InvalidArgument(f"{line.word.upper()} is not a valid change command")
             work.apply(line)
-            # Only a build says so, and a commit is none.
-            work.config.args_escaped = config.args_escaped
+    # Only a build says so, and a commit is none.
+    work.config.args_escaped = base is not None and base.args_escaped
     return work.config

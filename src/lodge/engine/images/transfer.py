@@ -15,6 +15,7 @@ from lodge.engine.models import Progress
 from lodge.engine.parts import Parts
 from lodge.engine.pipes import Outflow, pipe_out, send_file
 from lodge.errors import InvalidArgument, NotFound
+from lodge.spec.digest import Digest
 from lodge.spec.platform import Platform
 from lodge.spec.reference import Reference
 
@@ -27,6 +28,7 @@ _HOST = "host"
 
 async def load(parts: Parts, source: Inflow, *, quiet: bool) -> AsyncIterator[Progress]:
     """Take in an archive; the last lines say what came."""
+    loaded: list[Digest] = []
 
     def work(tell: Tell) -> None:
         def progress(id: str, current: int, total: int) -> None:
@@ -34,6 +36,8 @@ async def load(parts: Parts, source: Inflow, *, quiet: bool) -> AsyncIterator[Pr
                 tell(Progress(status="Loading layer", id=id, current=current, total=total))
 
         for image in parts.store.archives.load(source, progress):
+            if image.config_digest is not None:
+                loaded.append(image.config_digest)
             names = [Reference.parse_name(name).familiar() for name in image.names]
             lines = [f"Loaded image: {name}\n" for name in names] or [
                 f"Loaded image ID: {image.config_digest}\n"
@@ -41,12 +45,10 @@ async def load(parts: Parts, source: Inflow, *, quiet: bool) -> AsyncIterator[Pr
             for line in lines:
                 tell(Progress(stream=line))
 
-    before = {found.image.id for found in parts.images.all()}
     async for line in parts.bridge.iterate(work):
         yield line
-    for found in parts.images.all():
-        if found.image.id not in before:
-            parts.events.publish("image", "load", found.image.id, {"name": found.image.id})
+    for each in loaded:
+        parts.events.publish("image", "load", each, {"name": each})
 
 
 async def save(parts: Parts, names: list[str], platform: str | None) -> Outflow:
@@ -145,3 +147,5 @@ async def import_(
         yield line
         if line.status.startswith("sha256:"):
             parts.events.publish("image", "import", line.status, {"name": line.status})
+            if name is not None:
+                parts.events.publish("image", "tag", line.status, {"name": name.familiar()})

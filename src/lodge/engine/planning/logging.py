@@ -54,7 +54,7 @@ def complete(log: LogConfig, settings: Settings) -> None:
     elif log.type in _FILES:
         _parse(log, "")
     else:
-        raise InvalidArgument(f"logger: no log driver named '{log.type}' is registered")
+        raise InvalidArgument(f'error looking up logging plugin {log.type}: plugin "{log.type}" not found')
 
 
 def _check_service(log: LogConfig) -> None:
