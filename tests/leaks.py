@@ -33,6 +33,8 @@ SHOWN = 40
 DIRECTORIES = ("/run/lodge", "/var/lib/lodge", "/run/netns", "/var/run/netns")
 NFT = ("nft", "list", "ruleset")
 IPTABLES = ("iptables-save",)
+OF_MODULES = ("ifb0", "ifb1")
+"""Links that the kernel makes by itself when it loads a module, at the first use of a kind."""
 COUNTERS = re.compile(r"\[?[0-9]+:[0-9]+\]?|packets [0-9]+ bytes [0-9]+")
 """What changes in a listing of rules by itself."""
 
@@ -53,7 +55,8 @@ def _cgroups() -> Iterator[str]:
 
 def _links() -> Iterator[str]:
     for name in os.listdir("/sys/class/net"):
-        yield f"network link {name}"
+        if name not in OF_MODULES:
+            yield f"network link {name}"
 
 
 def _rules() -> Iterator[str]:
