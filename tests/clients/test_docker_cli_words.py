@@ -105,6 +105,17 @@ def test_errors_of_names(lodged: Lodged, name: str) -> None:
     )
 
 
+def test_namespaces_of_a_container_that_does_not_run(lodged: Lodged, name: str) -> None:
+    made = lodged.out("create", "--name", name, "--network", "none", "busybox", "true")
+    for kind, text in (
+        ("network", f"cannot join network namespace of a non running container: container {name} is created"),
+        ("pid", f"failed to join PID namespace: container {made} is not running"),
+    ):
+        done = lodged.docker("run", "--rm", f"--{kind}", f"container:{name}", "busybox", "true", check=False)
+        first = done.stderr.decode().splitlines()[0]
+        assert (done.returncode, first) == (125, f"docker: Error response from daemon: {text}")
+
+
 def test_an_image_whose_name_went_on_is_listed_by_its_id(lodged: Lodged, name: str) -> None:
     made = lodged.out(
         "import",

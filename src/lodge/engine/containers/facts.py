@@ -73,8 +73,8 @@ class Facts:
         self._attachments.started(resident.container, pid)
         # Not synced: after a power failure nothing runs anyway, and the monitor's record tells the rest.
         self._parts.rows.save(resident.container, durable=False)
-        self._attachments.announce_start(resident.container)
         announce_mounts(self._parts, resident.container)
+        self._attachments.announce_start(resident.container)
         announce(self._parts, resident, "start")
         if resident.arrival is not None and not resident.arrival.done():
             resident.arrival.set_result(None)

@@ -103,7 +103,12 @@ def _joined_pid(parts: Parts, mode: str, what: str) -> int:
         return 0
     other = parts.census.find(name).container
     if not other.state.pid:
-        raise Conflict(f"cannot join {what} namespace of a non running container: {other.id}")
+        if what == "network":
+            raise Conflict(
+                "cannot join network namespace of a non running container: "
+                f"container {other.name} is {other.state.status}"
+            )
+        raise Conflict(f"failed to join {what} namespace: container {other.id} is not running")
     if other.state.status == "restarting":
         raise Conflict(f"Container {other.id} is restarting, wait until the container is running")
     if what == "IPC" and other.wish.host.ipc_mode in (PRIVATE, NONE):

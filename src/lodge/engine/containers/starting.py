@@ -42,7 +42,8 @@ _NETWORKING = "failed to set up container networking: "
 _FOUND_BY_DOCKER_ITSELF = (
     "path ",
     "cannot access path ",
-    "failed to join IPC namespace: ",
+    "failed to join ",
+    "cannot join network namespace of ",
     "failed to create task for container: failed to initialize logging driver",
     "unable to find user",
     "unable to find group",
