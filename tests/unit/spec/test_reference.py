@@ -85,7 +85,7 @@ _part = st.from_regex(r"[a-z0-9]{1,8}([._-][a-z0-9]{1,8})?", fullmatch=True)
 @given(
     st.sampled_from(["", "localhost/", "a.example/", "host:80/"]),
     st.lists(_part, min_size=1, max_size=3),
-    st.from_regex(r"\w[\w.-]{0,20}", fullmatch=True).filter(str.isascii),
+    st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,20}", fullmatch=True),
 )
 def test_well_formed_names_are_taken(domain: str, parts: list[str], tag: str) -> None:
     reference = Reference.parse(f"{domain}{'/'.join(parts)}:{tag}")
