@@ -149,6 +149,7 @@ def test_events_of_volumes_and_images(lodged: Lodged, name: str) -> None:
     since = str(time.time())
     lodged.docker("run", "--name", name, "--network", "none", "-v", f"{name}:/x", "busybox", "true")
     image = lodged.out("commit", name, f"{name}:made")
+    lodged.docker("load", input=lodged.docker("save", f"{name}:made").stdout)
     lodged.docker("rmi", f"{name}:made")
     shape = "{{.Type}} {{.Action}} {{json .Actor}}"
     lines = lodged.out(
@@ -170,7 +171,14 @@ def test_events_of_volumes_and_images(lodged: Lodged, name: str) -> None:
     assert mounted["Attributes"] | {"container": ""} == {
         "container": "", "destination": "/x", "driver": "local", "propagation": "", "read/write": "true",
     }  # fmt: skip
-    assert [action for kind, action in mine if kind == "image"] == ["create", "tag", "untag", "delete"]
+    assert [action for kind, action in mine if kind == "image"] == [
+        "create",
+        "tag",
+        "save",
+        "load",
+        "untag",
+        "delete",
+    ]
 
 
 def test_figures_of_a_container_that_does_not_run(lodged: Lodged, name: str) -> None:

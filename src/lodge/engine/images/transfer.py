@@ -15,7 +15,6 @@ from lodge.engine.models import Progress
 from lodge.engine.parts import Parts
 from lodge.engine.pipes import Outflow, pipe_out, send_file
 from lodge.errors import InvalidArgument, NotFound
-from lodge.spec.digest import Digest
 from lodge.spec.platform import Platform
 from lodge.spec.reference import Reference
 
@@ -28,7 +27,7 @@ _HOST = "host"
 
 async def load(parts: Parts, source: Inflow, *, quiet: bool) -> AsyncIterator[Progress]:
     """Take in an archive; the last lines say what came."""
-    loaded: list[Digest] = []
+    loaded: list[str] = []
 
     def work(tell: Tell) -> None:
         def progress(id: str, current: int, total: int) -> None:
@@ -37,7 +36,7 @@ async def load(parts: Parts, source: Inflow, *, quiet: bool) -> AsyncIterator[Pr
 
         for image in parts.store.archives.load(source, progress):
             if image.config_digest is not None:
-                loaded.append(image.config_digest)
+                loaded.append(str(image.config_digest))
             names = [Reference.parse_name(name).familiar() for name in image.names]
             lines = [f"Loaded image: {name}\n" for name in names] or [
                 f"Loaded image ID: {image.config_digest}\n"
