@@ -13,9 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.daemon import Lodged
+from tests.clients.daemon import PLUGINS, Lodged
 
-PLACES = ("/usr/libexec/docker/cli-plugins", "/usr/lib/docker/cli-plugins", "/tmp/peers/bin")
 FILE = """
 name: {project}
 x-server: &server
@@ -45,10 +44,9 @@ Compose = Callable[..., str]
 
 
 def compose_program() -> str | None:
-    """Compose as a program of its own: LODGE_COMPOSE, or where packages put it."""
-    given = os.environ.get("LODGE_COMPOSE") or shutil.which("docker-compose")
-    found = [f"{place}/docker-compose" for place in PLACES if os.path.exists(f"{place}/docker-compose")]
-    return given or next(iter(found), None)
+    """Compose as a program of its own: the one of bench/peers.sh, or the host's."""
+    brought = PLUGINS / "docker-compose"
+    return str(brought) if brought.exists() else shutil.which("docker-compose")
 
 
 @pytest.fixture
