@@ -139,7 +139,7 @@ class BuildRequest(Struct, kw_only=True):
 
     `dockerfile` is the text; without it `filename` is read from `dockerfile_context` or the main context.
     `credentials` are a registry's by its host, as Docker's X-Registry-Config has them; `login` is asked for
-    those of a host that is not among them. `sink` takes the bytes of an output without a destination.
+    those of a domain that is not among them. `sink` takes the bytes of an output without a destination.
     """
 
     context: Context | None = None

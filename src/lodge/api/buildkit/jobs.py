@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import os
-import time
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -22,8 +21,7 @@ from lodge.api.buildkit.progress import Progress
 from lodge.api.buildkit.protobuf import Message
 from lodge.api.buildkit.sessions import Session, Sessions
 from lodge.build import contract as c
-from lodge.errors import LodgeError, NotFound, Unavailable, Unsupported
-from lodge.spec.reference import Reference
+from lodge.errors import NotFound, Unsupported
 
 if TYPE_CHECKING:
     from lodge.build.contract import BuildRequest, Built
@@ -126,7 +124,7 @@ class _Work:
         request.secrets, request.agents = self._session, self._session
         request.login = self._session.credentials
         remote = await self._bring(attributes, request)
-        sink = await self._outputs(request, exporters)
+        sink = self._outputs(request)
         findings = Findings()
         try:
             async for event in self._backend.builds.build(request, self._job.ref):
@@ -143,11 +141,7 @@ class _Work:
                 remote.close()
         if sink is not None:
             await sink.end()
-        await self._send_trees(exporters)
-        for output in request.outputs:
-            if output.push:
-                for name in output.names:
-                    await self._push(name)
+        await self._send_trees(request)
         return findings.metadata() if check_only else {}
 
     def _exporters(self) -> list[Message]:
@@ -174,7 +168,7 @@ class _Work:
             self._scratch = self._backend.builds.scratch.make("client")
         return self._scratch
 
-    async def _outputs(self, request: BuildRequest, exporters: list[Message]) -> Sink | None:
+    def _outputs(self, request: BuildRequest) -> Sink | None:
         """Where archives and trees go on their way to the client."""
         sink: Sink | None = None
         made = []
@@ -189,37 +183,12 @@ class _Work:
                 request.sink = sink
             made.append(output)
         request.outputs = tuple(made)
-        del exporters
         return sink
 
-    async def _send_trees(self, exporters: list[Message]) -> None:
-        for number, exporter in enumerate(exporters):
-            if exporter["Type"] == "local":
-                await send_tree(self._session, os.path.join(self._scratch, str(number)), number)
-
-    async def _push(self, name: str) -> None:
-        """Bring a name to its registry, with the client's login, as a step that is shown."""
-        host = Reference.parse(name).domain
-        auth = await self._session.credentials("registry-1.docker.io" if host == "docker.io" else host)
-        step = c.Step(id=f"sha256:{os.urandom(32).hex()}", name=f"pushing {name}", internal=True)
-        self._tell(c.Started(at=time.time_ns(), step=step))
-        problem = ""
-        try:
-            async for line in await self._backend.images.push(name, platform=None, auth=auth or None):
-                problem = line.error
-                if line.id and line.status:
-                    status = f"{line.status} {line.id}"
-                    self._tell(
-                        c.Status(
-                            at=time.time_ns(), step=step.id, id=status, current=line.current, total=line.total
-                        )
-                    )
-                if problem:
-                    raise Unavailable(f"failed to push {name}: {problem}")
-        except LodgeError as error:
-            self._tell(c.Finished(at=time.time_ns(), step=step.id, error=error.message))
-            raise
-        self._tell(c.Finished(at=time.time_ns(), step=step.id))
+    async def _send_trees(self, request: BuildRequest) -> None:
+        for number, output in enumerate(request.outputs):
+            if output.kind == "local":
+                await send_tree(self._session, output.destination, number)
 
     def _tell(self, event: c.BuildEvent) -> None:
         if (update := self._progress.update(event)) is not None:

@@ -7,7 +7,6 @@ the caller makes. Source: moby/buildkit, frontend/dockerui and the exporters' at
 from __future__ import annotations
 
 from collections.abc import Callable
-from urllib.parse import urlsplit
 
 from lodge.api.buildkit.protobuf import Message
 from lodge.build.contract import (
@@ -23,10 +22,13 @@ from lodge.errors import InvalidArgument, Unsupported
 
 UPLOADED = "http://buildkit-session/"
 _NETWORKS = {"": "", "sandbox": "", "default": "", "host": "host", "none": "none"}
-_IGNORED = frozenset(
+_PLAIN = frozenset(
     {"cmdline", "source", "frontend.caps", "filename", "contextkey", "dockerfilekey", "context", "requestid"}
     | {"contextsubdir", "multi-platform", "build-platform", "linkonly", "vcs", "locals"}
+    | {"target", "platform", "no-cache", "image-resolve-mode", "force-network-mode", "add-hosts", "hostname"}
+    | {"shm-size", "ulimit", "cgroup-parent", "cache-imports", "cache-from"}
 )
+_GROUPS = frozenset({"context", "input-metadata", "local-sessionid", "attest"})
 _IMAGES = frozenset({"image", "moby"})
 _ARCHIVES = frozenset({"docker", "oci", "tar"})
 
@@ -38,19 +40,19 @@ def build_request(
     tree: Callable[[str], Context],
 ) -> BuildRequest:
     """The request. `tree` gives the client's tree of a name. Unsupported for what is not offered here."""
-    main, contexts = _contexts(attributes, tree)
     request = BuildRequest(
         filename=attributes.get("filename", "") or "Dockerfile",
         options=_options(attributes, frozenset(entitlements)),
         outputs=tuple(output(each) for each in exporters) or (Output(kind="none"),),
-        contexts=contexts,
+        contexts={
+            key.removeprefix("context:"): _named(value, tree)
+            for key, value in attributes.items()
+            if key.startswith("context:")
+        },
     )
-    if isinstance(main, UrlSource):
-        request.contexts = {**request.contexts}
-    else:
-        request.context = main
-        if not attributes.get("context"):
-            request.dockerfile_context = tree(attributes.get("dockerfilekey", "") or "dockerfile")
+    if not attributes.get("context"):
+        request.context = tree(attributes.get("contextkey", "") or "context")
+        request.dockerfile_context = tree(attributes.get("dockerfilekey", "") or "dockerfile")
     return request
 
 
@@ -64,19 +66,6 @@ def uploaded(attributes: dict[str, str]) -> str:
     """The id of a context that the client sends as a stream; "" for none."""
     given = attributes.get("context", "")
     return given.removeprefix(UPLOADED) if given.startswith(UPLOADED) else ""
-
-
-def _contexts(
-    attributes: dict[str, str], tree: Callable[[str], Context]
-) -> tuple[Context | UrlSource | None, dict[str, Context | ImageSource | UrlSource]]:
-    contexts: dict[str, Context | ImageSource | UrlSource] = {}
-    for key, value in attributes.items():
-        if not key.startswith("context:"):
-            continue
-        contexts[key.removeprefix("context:")] = _named(value, tree)
-    if attributes.get("context"):
-        return UrlSource(attributes["context"]), contexts
-    return tree(attributes.get("contextkey", "") or "context"), contexts
 
 
 def _named(value: str, tree: Callable[[str], Context]) -> Context | ImageSource | UrlSource:
@@ -101,11 +90,7 @@ def _options(attributes: dict[str, str], entitlements: frozenset[str]) -> Option
             arguments[name] = value
         elif mark and head == "label":
             labels[name] = value
-        elif (mark and head in ("context", "input-metadata", "local-sessionid", "attest")) or (
-            not mark and (key in _IGNORED or key in _KNOWN)
-        ):
-            continue
-        else:
+        elif key not in _PLAIN and not (mark and head in _GROUPS):
             raise Unsupported(f"the frontend option {key} is not supported")
     network = attributes.get("force-network-mode", "")
     if network not in _NETWORKS:
@@ -131,14 +116,7 @@ def _options(attributes: dict[str, str], entitlements: frozenset[str]) -> Option
         entitlements=entitlements,
         source_date_epoch=int(epoch) if epoch.isdecimal() else None,
         check=attributes.get("requestid") == "frontend.lint",
-        cache_from=(),
     )
-
-
-_KNOWN = frozenset(
-    {"target", "platform", "no-cache", "image-resolve-mode", "force-network-mode", "add-hosts", "hostname"}
-    | {"shm-size", "ulimit", "cgroup-parent", "cache-imports", "cache-from"}
-)
 
 
 def _ulimits(text: str) -> tuple[Ulimit, ...]:
@@ -168,8 +146,3 @@ def output(exporter: Message) -> Output:
     if kind in ("", "cacheonly"):
         return Output(kind="none")
     raise Unsupported(f"the exporter {kind!r} is not supported", hint="image, docker, oci, tar, local")
-
-
-def is_web(url: str) -> bool:
-    """Whether an address is one of the web."""
-    return urlsplit(url).scheme in ("http", "https")

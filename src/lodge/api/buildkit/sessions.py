@@ -50,8 +50,10 @@ class Session:
             raise failure(error) from error
         return bytes(answer["data"])
 
-    async def credentials(self, host: str) -> dict[str, str]:
+    async def credentials(self, domain: str) -> dict[str, str]:
         """The client's login at a registry; empty when it has none."""
+        # Clients know Docker Hub by the name of its registry's host.
+        host = "registry-1.docker.io" if domain == "docker.io" else domain
         if _CREDENTIALS not in self.methods:
             return {}
         try:

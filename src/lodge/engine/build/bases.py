@@ -90,7 +90,7 @@ class Bases:
         )
         if known or self._login is None:
             return known
-        return await self._login("registry-1.docker.io" if domain == "docker.io" else domain) or None
+        return await self._login(domain) or None
 
 
 def _shown(reference: str, found: Found) -> str:
