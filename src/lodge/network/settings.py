@@ -15,8 +15,6 @@ from lodge.network.firewall.facts import GATEWAY_MODES
 
 BRIDGE = "com.docker.network.bridge."
 DRIVER = "com.docker.network."
-ENDPOINT_INTERFACE = "com.docker.network.endpoint.ifname"
-ENDPOINT_SYSCTLS = "com.docker.network.endpoint.sysctls"
 
 _COMMON = {DRIVER + "driver.mtu", DRIVER + "container_iface_prefix"}
 _BRIDGE_OPTIONS = _COMMON | {

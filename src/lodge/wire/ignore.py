@@ -59,10 +59,6 @@ class Patterns:
                 excluded = excludes
         return excluded
 
-    def excludes_all_below(self, directory: str) -> bool:
-        """Whether nothing below a directory needs to be looked at."""
-        return not self.has_exceptions and self.excludes(directory)
-
 
 def _fits(pattern: re.Pattern[str], path: str) -> bool:
     if pattern.fullmatch(path):

@@ -19,7 +19,6 @@ _HEREDOC = re.compile(r"(\d*)<<(-?)\s*([^<]*)")
 _TABS = re.compile(r"^\t+", re.MULTILINE)
 _MAY_HAVE_HEREDOCS = frozenset(("add", "copy", "run"))
 LONGEST_LINE = 65_535
-MOST_BYTES = 1 << 20
 
 
 class Heredoc(Struct, frozen=True):

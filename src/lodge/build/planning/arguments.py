@@ -12,23 +12,6 @@ _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
 PROXIES = frozenset((*_PROXIES, *(name.lower() for name in _PROXIES)))
 """ARGs that need no declaration, reach every RUN and are in no key and no history."""
 
-CONTROLS = frozenset(
-    (
-        "BUILDKIT_BUILD_NAME",
-        "BUILDKIT_CACHE_MOUNT_NS",
-        "BUILDKIT_CONTEXT_KEEP_GIT_DIR",
-        "BUILDKIT_DOCKERFILE_CHECK",
-        "BUILDKIT_INLINE_CACHE",
-        "BUILDKIT_MULTI_PLATFORM",
-        "BUILDKIT_SANDBOX_HOSTNAME",
-        "BUILDKIT_SBOM_SCAN_CONTEXT",
-        "BUILDKIT_SBOM_SCAN_STAGE",
-        "BUILDKIT_SYNTAX",
-        "SOURCE_DATE_EPOCH",
-    )
-)
-"""ARGs that steer the build itself."""
-
 
 def of_platforms(build: Platform, target: Platform, stage: str) -> dict[str, str]:
     """BUILDPLATFORM, TARGETARCH and their kin."""

@@ -34,7 +34,6 @@ from lodge.spec.runtime import Mount
 from lodge.store.snapshots.overlay import OverlaySnapshots
 
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_BUSY_CACHE = "shared"
 
 
 class Mounts(Struct):

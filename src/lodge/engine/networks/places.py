@@ -19,11 +19,6 @@ _PREDEFINED = (BRIDGE, "default", "")
 _SYSCTLS = "com.docker.network.endpoint.sysctls"
 
 
-def user_defined(mode: str) -> bool:
-    """Whether a NetworkMode names a network that somebody made."""
-    return mode not in (*_PREDEFINED, HOST, NONE) and not joined(mode)
-
-
 def wired(mode: str) -> bool:
     """Whether a NetworkMode gives interfaces at all."""
     return mode not in (HOST, NONE) and not joined(mode)

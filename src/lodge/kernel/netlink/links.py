@@ -30,7 +30,6 @@ from lodge.kernel.netlink.wire import (
 RTM_NEWLINK = 16
 RTM_DELLINK = 17
 RTM_GETLINK = 18
-RTNLGRP_LINK = 1
 
 IFF_UP = 0x1
 _LINK = struct.Struct("=BxHiII")

@@ -122,11 +122,6 @@ def add_route(
     )
 
 
-def delete_route(destination: tuple[bytes, int], index: int, *, gateway: bytes = b"") -> Request:
-    """Take it away; ESRCH when it is not there."""
-    return Request(RTM_DELROUTE, 0, _route_body(destination, index, gateway, 0))
-
-
 def default_route(version: int) -> tuple[bytes, int]:
     """The destination that means everything."""
     return (bytes(4 if version == 4 else 16), 0)

@@ -21,7 +21,6 @@ NLM_F_DUMP = 0x300
 NLM_F_CREATE = 0x400
 NLM_F_APPEND = 0x800
 
-NLMSG_NOOP = 1
 NLMSG_ERROR = 2
 NLMSG_DONE = 3
 
@@ -91,11 +90,6 @@ def be16(kind: int, value: int) -> bytes:
 def be32(kind: int, value: int) -> bytes:
     """An attribute of four bytes in network order."""
     return attribute(kind, (value & 0xFFFFFFFF).to_bytes(4, "big"))
-
-
-def be64(kind: int, value: int) -> bytes:
-    """An attribute of eight bytes in network order."""
-    return attribute(kind, value.to_bytes(8, "big"))
 
 
 def text(kind: int, value: str) -> bytes:
