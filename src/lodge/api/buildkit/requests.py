@@ -28,7 +28,7 @@ _PLAIN = frozenset(
     | {"target", "platform", "no-cache", "image-resolve-mode", "force-network-mode", "add-hosts", "hostname"}
     | {"shm-size", "ulimit", "cgroup-parent", "cache-imports", "cache-from"}
 )
-_GROUPS = frozenset({"context", "input-metadata", "local-sessionid", "attest"})
+_GROUPS = frozenset({"context", "input-metadata", "local-sessionid"})
 _IMAGES = frozenset({"image", "moby"})
 _ARCHIVES = frozenset({"docker", "oci", "tar"})
 

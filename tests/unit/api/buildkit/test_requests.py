@@ -96,6 +96,7 @@ def test_contexts_that_are_no_tree() -> None:
     ("attributes", "exporters", "kind"),
     [
         ({"new-thing": "1"}, [], Unsupported),
+        ({"attest:sbom": ""}, [], Unsupported),
         ({"context:x": "oci-layout://y"}, [], Unsupported),
         ({"force-network-mode": "moon"}, [], InvalidArgument),
         ({"ulimit": "nofile=x"}, [], InvalidArgument),
